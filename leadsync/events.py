@@ -1,0 +1,96 @@
+"""What can happen in a run, as small frozen events; the engine tells, and whoever listens draws, counts or logs.
+
+No event holds personal data: records are named by their key's place or a count, never by their content.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFinished:
+    """One request to amoCRM got its answer; `status` is None when it got none. `route` has ids replaced: `/leads/{id}`."""
+
+    method: str
+    route: str
+    status: int | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRetried:
+    """A request is sent again after `wait` seconds, because of `reason` (an error class's name)."""
+
+    method: str
+    route: str
+    reason: str
+    wait: float
+
+
+@dataclass(frozen=True, slots=True)
+class TokensStored:
+    """A new token pair lies in Redis: after a login (`grant` = "authorization_code") or a renewal ("refresh_token")."""
+
+    grant: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsRead:
+    """So many more records were read from a source."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsDone:
+    """So many more records are finished: written, unchanged, skipped or refused."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class LeadCreated:
+    """A lead was made in the CRM."""
+
+    lead_id: int
+    contact_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRefused:
+    """A record was kept as refused; `key` is its key or, when it has none, where it was read."""
+
+    key: str
+    field: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something a person should know that stops nothing: a Redis that may forget, a key missing everywhere."""
+
+    what: str
+
+
+Event = (
+    RequestFinished
+    | RequestRetried
+    | TokensStored
+    | RecordsRead
+    | RecordsDone
+    | LeadCreated
+    | RecordRefused
+    | Warned
+)
+
+
+class Listener(Protocol):
+    """Whoever wants to know; called in the order things happen, must not block and must not raise."""
+
+    def __call__(self, event: Event) -> None: ...
+
+
+def ignore(event: Event) -> None:
+    """The listener that hears nothing."""

@@ -1,0 +1,1 @@
+"""Record → Desired, pure: no clock, no network, no environment."""

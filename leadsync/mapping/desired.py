@@ -1,0 +1,60 @@
+"""Desired: what the mapping says should stand in the CRM for one record. Plain text, not typed yet, no CRM ids."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from leadsync.errors import Place
+
+WriteMode = Literal["update", "create", "overwrite"]
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredValue:
+    """One value for one target. `target` is `name`, `price`, … or a custom field's name, code or id as the mapping
+    writes it; `text` is never empty (an empty value is not sent, so it does not stand here)."""
+
+    target: str
+    text: str
+    write: WriteMode
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredContact:
+    """A person. `phones` and `emails` are as written in the record; `match` says which of them recognise somebody.
+
+    `values` holds the targets `name`, `first_name`, `last_name`, `responsible`; `fields` the custom fields.
+    """
+
+    match: tuple[Literal["phone", "email"], ...]
+    phones: tuple[DesiredValue, ...]
+    emails: tuple[DesiredValue, ...]
+    values: tuple[DesiredValue, ...]
+    fields: tuple[DesiredValue, ...]
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredLead:
+    """A lead. `values` holds the targets `name`, `price`, `pipeline`, `status`, `responsible`."""
+
+    match: Literal["none", "open"]
+    values: tuple[DesiredValue, ...]
+    fields: tuple[DesiredValue, ...]
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """Everything one record wants. `contact` is None without phone and e-mail, `note` when there is nothing to say.
+
+    `missing` names the keys inside the record's data that an expression asked for and did not find (`metadata.city`).
+    """
+
+    key: str
+    contact: DesiredContact | None
+    lead: DesiredLead | None
+    note: DesiredValue | None
+    missing: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""What leadsync remembers, in Redis."""

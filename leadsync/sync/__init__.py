@@ -1,0 +1,1 @@
+"""Who is it, what differs, what will be sent, and sending it."""
