@@ -88,7 +88,7 @@ async def _open_embedded(folder: Path) -> RedisConnection:
 
 async def _answering(connection: RedisConnection) -> RedisConnection:
     try:
-        with state_errors(connection.place):
+        async with state_errors(connection.place):
             await connection.client.ping()
     except BaseException:
         await connection.aclose()
@@ -148,8 +148,8 @@ def _place(options: Mapping[str, Any]) -> str:
     return f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
 
 
-class state_errors:  # a class because a generator would also be a decorator, and do nothing around an async function
-    """`with state_errors(place):` turns what Redis commands raise into StateUnavailable that says what to do.
+class state_errors:
+    """`async with state_errors(place):` turns what Redis commands raise into StateUnavailable that says what to do.
 
     Redis's own words stay out of it: they may quote a command's values. An error that no waiting and no person can
     cure (a wrong type, a wrong script) is a mistake of ours and goes through as it is.
@@ -160,10 +160,10 @@ class state_errors:  # a class because a generator would also be a decorator, an
     def __init__(self, place: str | None = None) -> None:
         self.place = place
 
-    def __enter__(self) -> None:
+    async def __aenter__(self) -> None:
         return None
 
-    def __exit__(
+    async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(error, exceptions.RedisError):
