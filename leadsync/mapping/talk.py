@@ -2,3 +2,176 @@
 
 Bots trim and rewrite their histories, so a message is known by who said what and when, never by its index.
 """
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+
+from leadsync.records import DIGEST_SIZE, Message, Record
+
+_FORMAT = 1
+_HISTORY_DIGEST_SIZE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """What a record has to say now.
+
+    `new` are the messages no note holds yet, in their order; `continued` is true when there is an earlier note;
+    `history` is the new part of `conversation_history` for a record that has no messages, else empty.
+    """
+
+    new: tuple[Message, ...]
+    continued: bool
+    history: str = ""
+
+    @property
+    def says_something(self) -> bool:
+        """Whether there is anything for a note."""
+        return bool(self.new or self.history)
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What earlier notes hold, without its text.
+
+    `timed` and `untimed` are digests of messages, DIGEST_SIZE bytes each; the untimed ones stand in their order.
+    `history_length` counts the characters of the history text that was noted, `history_digest` is its digest.
+    """
+
+    timed: bytes = b""
+    untimed: bytes = b""
+    history_length: int = 0
+    history_digest: bytes = b""
+
+    def __bool__(self) -> bool:
+        return bool(self.timed or self.untimed or self.history_length)
+
+    def to_bytes(self) -> bytes:
+        """Version, two counts, the history's length and digest, then the digests: 8 bytes per message and 14 or 30."""
+        counts = [len(self.timed) // DIGEST_SIZE, len(self.untimed) // DIGEST_SIZE, self.history_length]
+        head = bytes([_FORMAT, len(self.history_digest)]) + b"".join(count.to_bytes(4, "big") for count in counts)
+        return head + self.history_digest + self.timed + self.untimed
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> Noted:
+        """The reverse of `to_bytes`. Raises ValueError when the bytes are of another format or cut short."""
+        if len(raw) < 14 or raw[0] != _FORMAT:
+            raise ValueError("these bytes are no Noted of this version")
+        timed, untimed, history_length = (int.from_bytes(raw[at : at + 4], "big") for at in (2, 6, 10))
+        timed_from = 14 + raw[1]
+        untimed_from = timed_from + timed * DIGEST_SIZE
+        if len(raw) != untimed_from + untimed * DIGEST_SIZE:
+            raise ValueError("these bytes are cut short or too long")
+        return cls(raw[timed_from:untimed_from], raw[untimed_from:], history_length, raw[14:timed_from])
+
+
+def talk_since(record: Record, noted: Noted | None) -> tuple[Talk, Noted]:
+    """What is new in a record since `noted`, and what will be noted once the note of it is accepted.
+
+    A message with a time is new when it occurs more often than it was noted, wherever it stands. Messages without a
+    time are aligned: the longest end of the noted sequence that stands in the present one is old, what follows is
+    new, and what stands before it is new as far as it was not noted earlier.
+    """
+    known = noted or Noted()
+    if not record.messages:
+        return _history_since(record, known)
+    messages = record.messages
+    timed, is_new_timed = _timed_since([m.digest for m in messages if m.at is not None], known.timed)
+    untimed, is_new_untimed = _untimed_since([m.digest for m in messages if m.at is None], known.untimed)
+    flags_timed, flags_untimed = iter(is_new_timed), iter(is_new_untimed)
+    new = tuple(m for m in messages if next(flags_untimed if m.at is None else flags_timed))
+    if not new and timed == known.timed and untimed == known.untimed:
+        return Talk((), bool(known)), known
+    return Talk(new, bool(known)), replace(known, timed=timed, untimed=untimed)
+
+
+def history_text(messages: Iterable[Message]) -> str:
+    """A talk as text: one line per message, `role: text`."""
+    return "\n".join(f"{message.role}: {message.text}" for message in messages)
+
+
+def _history_since(record: Record, known: Noted) -> tuple[Talk, Noted]:
+    text = (record.conversation_history or "").rstrip()
+    if not text:
+        return Talk((), bool(known)), known
+    if _history_digest(text[: known.history_length]) == known.history_digest:
+        rest = text[known.history_length :].strip()
+    else:
+        rest = text.strip()
+    after = replace(known, history_length=len(text), history_digest=_history_digest(text)) if rest else known
+    return Talk((), bool(known), rest), after
+
+
+def _history_digest(text: str) -> bytes:
+    return blake2b(text.encode(), digest_size=_HISTORY_DIGEST_SIZE).digest()
+
+
+def _split(digests: bytes) -> list[bytes]:
+    return [digests[at : at + DIGEST_SIZE] for at in range(0, len(digests), DIGEST_SIZE)]
+
+
+def _timed_since(present: Sequence[bytes], noted: bytes) -> tuple[bytes, list[bool]]:
+    flags = _beyond(present, _split(noted))
+    return noted + b"".join(digest for digest, new in zip(present, flags, strict=True) if new), flags
+
+
+def _beyond(present: Iterable[bytes], noted: Iterable[bytes]) -> list[bool]:
+    """For each digest, whether it is an occurrence beyond those noted."""
+    left = Counter(noted)
+    flags = []
+    for digest in present:
+        flags.append(left[digest] <= 0)
+        left[digest] -= 1
+    return flags
+
+
+def _untimed_since(present: list[bytes], noted: bytes) -> tuple[bytes, list[bool]]:
+    if not present:
+        return noted, []
+    earlier = _split(noted)
+    start, length = _longest_end(earlier, present)
+    if not length:
+        flags = _beyond(present, earlier)
+        # Nothing continues the noted end (its last messages were deleted): the present order is the better memory.
+        kept = [digest for digest, gone in zip(earlier, _beyond(earlier, present), strict=True) if gone]
+        return b"".join(kept + present), flags
+    matched = len(earlier) - length
+    before = _beyond(present[:start], earlier[:matched])
+    inserted = [digest for digest, new in zip(present, before, strict=False) if new]
+    after = present[start + length :]
+    sequence = earlier[:matched] + inserted + earlier[matched:] + after
+    return b"".join(sequence), before + [False] * length + [True] * len(after)
+
+
+def _longest_end(earlier: list[bytes], present: list[bytes]) -> tuple[int, int]:
+    """Where in `present` the longest end of `earlier` stands, the first such place: (start, length); length 0 if none.
+
+    Linear: the Z-function of the two sequences, both read from their ends.
+    """
+    pattern = earlier[: -len(present) - 1 : -1]
+    both: list[bytes | None] = [*pattern, None, *reversed(present)]
+    reach = _z_function(both)
+    best_start, best_length = 0, 0
+    for index in range(len(pattern) + 1, len(both)):
+        if reach[index] and reach[index] >= best_length:
+            best_length = reach[index]
+            best_start = len(both) - index - best_length
+    return best_start, best_length
+
+
+def _z_function(items: Sequence[bytes | None]) -> list[int]:
+    """For each index, how many items from there on equal those from the beginning."""
+    reach = [0] * len(items)
+    left = right = 0
+    for index in range(1, len(items)):
+        if index < right:
+            reach[index] = min(right - index, reach[index - left])
+        while index + reach[index] < len(items) and items[reach[index]] == items[index + reach[index]]:
+            reach[index] += 1
+        if index + reach[index] > right:
+            left, right = index, index + reach[index]
+    return reach

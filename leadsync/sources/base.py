@@ -63,4 +63,4 @@ class Source(ABC):
 
     async def aclose(self) -> None:
         """Let go of what the source opened by itself."""
-        return None
+        return
