@@ -35,7 +35,8 @@ except ImportError:  # Windows has no flock
 logger = logging.getLogger(__name__)
 
 _SPAWN = '"$@" & echo $! >"$0"'  # the shell ends at once: the server is nobody's child, so it leaves no zombie behind
-_LOG_LIMIT = 1 << 20
+_START = 6  # times the patience
+_LOG_LIMIT = 1 << 20  # bytes
 _SHOWN_LINES = 5
 
 
@@ -70,7 +71,7 @@ class SharedServer:
     server needs. `probe` asks the server for its health and never raises. `leftovers` are files (or empty folders)
     that a dead server may leave: they are removed before a start and after a stop. `instead` is what a person can do
     where this does not work. `patience`, in seconds, is how long a living server may be silent before it counts as
-    hung, and how long it gets to end by itself.
+    hung, and how long it gets to end by itself; a start may take six times as long.
     """
 
     folder: Path
@@ -93,7 +94,7 @@ class SharedServer:
             return
         with _explained(self.folder, self.instead):
             async with self._alone():
-                if not await self._settled():
+                if not await self._settled(self.patience):
                     await self._replace()
                 self._user = _LockFile(self._path("users.lock"))
                 self._user.grab(fcntl.LOCK_SH)
@@ -123,7 +124,7 @@ class SharedServer:
     async def _alone(self) -> AsyncIterator[None]:
         lock = _LockFile(self._path("start.lock"))
         try:
-            if not await _until(lambda: lock.grab(fcntl.LOCK_EX), 6 * self.patience):
+            if not await _until(lambda: lock.grab(fcntl.LOCK_EX), _START * self.patience):
                 raise StateUnavailable(
                     f"another leadsync process is still starting or stopping the {self.name} server",
                     where=str(self.folder),
@@ -133,9 +134,9 @@ class SharedServer:
         finally:
             lock.close()
 
-    async def _settled(self) -> bool:
+    async def _settled(self, seconds: float) -> bool:
         """Whether the server lives and serves; one that is busy (loading its data) is given all the time it takes."""
-        deadline = time.monotonic() + self.patience
+        deadline = time.monotonic() + seconds
         async for _ in _ticks():
             if not self._alive():
                 return False
@@ -143,7 +144,7 @@ class SharedServer:
             if health is Health.READY:
                 return True
             if health is Health.BUSY:
-                deadline = time.monotonic() + self.patience
+                deadline = time.monotonic() + seconds
             elif time.monotonic() > deadline:
                 return False
         raise AssertionError("ticks never end")
@@ -157,7 +158,7 @@ class SharedServer:
             )
         beginning = self._spawn()
         try:
-            started = await self._settled()
+            started = await self._settled(_START * self.patience)
         except BaseException:
             self._signal(signal.SIGKILL)
             raise

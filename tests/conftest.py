@@ -5,8 +5,8 @@ from __future__ import annotations
 import secrets
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,25 +59,32 @@ class Valkey:
 
 
 @contextmanager
-def running_valkey(*options: str) -> Iterator[None]:
-    """A Valkey process with these options; it accepts connections when the block begins, and is gone after it."""
-    with subprocess.Popen([get_binary_path(), *options], stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            assert any("Ready to accept connections" in line for line in process.stdout), "it ended instead"
-            process.stdout.close()  # Valkey does not mind that nobody reads its log
-            yield
-        finally:
-            process.kill()
+def _running(*options: str) -> Iterator[Valkey]:
+    with tempfile.TemporaryDirectory(prefix="valkey-", ignore_cleanup_errors=True) as folder:
+        valkey = Valkey(Path(folder, "valkey.sock"))
+        command = [get_binary_path(), "--port", "0", "--unixsocket", valkey.socket, "--dir", folder, *options]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                assert process.stdout is not None
+                assert any("Ready to accept connections" in line for line in process.stdout), "it ended instead"
+                process.stdout.close()  # Valkey does not mind that nobody reads its log
+                yield valkey
+            finally:
+                process.kill()
 
 
 @pytest.fixture(scope="session")
 def valkey_server() -> Iterator[Valkey]:
     """One real Valkey for the whole run (with xdist: for each worker), kept in memory only."""
-    with tempfile.TemporaryDirectory(prefix="valkey-") as folder:
-        socket = Path(folder, "valkey.sock")
-        with running_valkey("--port", "0", "--unixsocket", str(socket), "--dir", folder, "--save", ""):
-            yield Valkey(socket)
+    with _running("--save", "") as valkey:
+        yield valkey
+
+
+@pytest.fixture
+def start_valkey() -> Iterator[Callable[..., Valkey]]:
+    """Starts one more Valkey, with options of its own: `start_valkey("--maxmemory", "1mb")`; it ends with the test."""
+    with ExitStack() as servers:
+        yield lambda *options: servers.enter_context(_running(*options))
 
 
 @pytest.fixture
