@@ -1,0 +1,109 @@
+"""Reading lists: pages until the CRM says there is no next one, and many ids with or without filters."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from typing import Any
+
+from leadsync.amocrm.transport import Query, Transport
+from leadsync.amocrm.writing import embedded
+from leadsync.errors import AmoCRMAPIError
+
+PAGE = 250
+"""Most items of one page; a larger limit is cut to it silently (amocrm-api.md §2)."""
+
+IDS_AT_ONCE = 50
+"""Ids in one filter: every item's link repeats the whole query, so more ids make answers grow (amocrm-api.md §2)."""
+
+SINGLE_READS_AT_ONCE = 16
+
+
+async def pages(
+    transport: Transport,
+    path: str,
+    key: str,
+    *,
+    query: Query = (),
+    limit: int = PAGE,
+    expected: tuple[type[AmoCRMAPIError], ...] = (),
+) -> AsyncIterator[list[dict[str, Any]]]:
+    """The pages of a list, `key` being its name in `_embedded`; ends where `_links.next` is missing.
+
+    A short page is no end: a filter inside the CRM may thin a page out.
+    """
+    page = 1
+    while True:
+        asked = [*query, ("page", page), ("limit", limit)]
+        answer = await transport.request("GET", path, query=asked, expected=expected)
+        found = embedded(answer, key)
+        if found:
+            yield found
+        if not isinstance(answer, dict) or not (answer.get("_links") or {}).get("next"):
+            return
+        page += 1
+
+
+async def everything(transport: Transport, path: str, key: str, *, query: Query = ()) -> list[dict[str, Any]]:
+    """All items of a list that is known to be small."""
+    return [item async for page in pages(transport, path, key, query=query) for item in page]
+
+
+def by_id(direction: str) -> list[tuple[str, str]]:
+    """Order by id: without an order rows move between pages (amocrm-api.md §5)."""
+    return [("order[id]", direction)]
+
+
+def with_parts(parts: Iterable[str]) -> list[tuple[str, str]]:
+    """The `with` of a query, nothing when there are no parts."""
+    joined = ",".join(parts)
+    return [("with", joined)] if joined else []
+
+
+def groups_of(ids: Iterable[int], size: int = IDS_AT_ONCE) -> Iterator[list[int]]:
+    """The ids without repeats in groups of `size`."""
+    distinct = list(dict.fromkeys(ids))
+    for start in range(0, len(distinct), size):
+        yield distinct[start : start + size]
+
+
+async def by_filter(
+    transport: Transport, entity: str, ids: Iterable[int], query: Query
+) -> tuple[dict[int, dict[str, Any]], set[int]]:
+    """The entities of these ids by `filter[id]`, and the ids the answers say nothing certain about.
+
+    An account without the paid filters ignores them and answers with a page of strangers; those are left out, and the
+    ids of that group that did not come along are uncertain.
+    """
+    found: dict[int, dict[str, Any]] = {}
+    uncertain: set[int] = set()
+    for group in groups_of(ids):
+        filters = [("filter[id][]", one) for one in group]
+        answer = await transport.request("GET", f"/{entity}", query=[*query, *filters, ("limit", PAGE)])
+        got = {item["id"]: item for item in embedded(answer, entity)}
+        wanted = set(group)
+        found.update((one, item) for one, item in got.items() if one in wanted)
+        if got.keys() - wanted:
+            uncertain |= wanted - got.keys()
+    return found, uncertain
+
+
+async def one_by_one(
+    ids: Iterable[int], read: Callable[[int], Awaitable[dict[str, Any] | None]]
+) -> dict[int, dict[str, Any]]:
+    """Read each id by itself, sixteen at a time; ids that do not exist are left out. Raises the first error."""
+    waiting = iter(dict.fromkeys(ids))
+    found: dict[int, dict[str, Any]] = {}
+
+    async def reader() -> None:
+        for one in waiting:
+            if (item := await read(one)) is not None:
+                found[one] = item
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(SINGLE_READS_AT_ONCE):
+                group.create_task(reader())
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    return found
