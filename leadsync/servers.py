@@ -214,11 +214,13 @@ class SharedServer:
         finally:
             pid_file.close()
 
-    def _signal(self, number: int) -> None:
+    def _signal(self, number: int) -> bool:
         pid = self._pid()
-        if pid is not None and self._alive():
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, number)
+        if pid is None or not self._alive():
+            return False
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+        return True
 
     def _pid(self) -> int | None:
         """The server's pid, unless the process of that number is somebody else (another container's numbering)."""
@@ -230,9 +232,10 @@ class SharedServer:
 
     async def _end(self) -> bool:
         """Stop the server if it lives, and clear up; False when it lives on."""
+        reached = False
         for number in (signal.SIGTERM, signal.SIGKILL):
-            self._signal(number)
-            if await _until(lambda: not self._alive(), self.patience if self._pid() else 0):
+            reached = self._signal(number) or reached
+            if await _until(lambda: not self._alive(), self.patience if reached else 0):
                 self._clear()
                 return True
         return False
