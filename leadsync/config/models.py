@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from phonenumbers import SUPPORTED_REGIONS
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic_core import PydanticCustomError
+
+from leadsync.config.nearest import nearest
+
+WRITTEN_FOR_PEOPLE = "leadsync"
+"""The type of an error whose message is already a sentence; its context may hold a `nearest` valid value."""
 
 
 class Section(BaseModel):
-    """A part of a file: an unknown key is a mistake, and nothing changes after reading."""
+    """A part of a file: an unknown key is a mistake, a quoted number is a text, and nothing changes after reading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 def _scalar_to_text(value: Any) -> Any:
@@ -19,107 +27,216 @@ def _scalar_to_text(value: Any) -> Any:
     return str(value) if isinstance(value, int | float) else value
 
 
+def _empty_keys(value: Any) -> Any:
+    return {} if value is None else value
+
+
+def _empty_list(value: Any) -> Any:
+    return [] if value is None else value
+
+
+def _known_version(version: Any) -> Any:
+    if type(version) is not int or version != 1:
+        raise PydanticCustomError(WRITTEN_FOR_PEOPLE, "this leadsync reads version 1, written as: version: 1")
+    return version
+
+
+def _known_subdomain(subdomain: str) -> str:
+    if not subdomain.replace("-", "").isalnum() or not subdomain.isascii():
+        message = "expected the first part of the account's address only: example for https://example.amocrm.ru"
+        raise PydanticCustomError(WRITTEN_FOR_PEOPLE, message)
+    return subdomain
+
+
+def _known_redis(url: str) -> str:
+    if url != "embedded" and not url.startswith(("redis://", "rediss://", "unix://")):
+        message = "expected `embedded`, or an address that begins with redis://, rediss:// or unix://"
+        raise PydanticCustomError(WRITTEN_FOR_PEOPLE, message)
+    return url
+
+
+def _known_country(country: str) -> str:
+    if country not in SUPPORTED_REGIONS:
+        message = "expected a country as two capital letters (ISO 3166), such as RU, KZ or GB"
+        raise PydanticCustomError(
+            WRITTEN_FOR_PEOPLE, message, {"nearest": nearest(country, {country.upper()} & SUPPORTED_REGIONS)}
+        )
+    return country
+
+
+def _known_zone(zone: str) -> str:
+    try:
+        ZoneInfo(zone)
+    except (OSError, ValueError, LookupError):
+        near = nearest(zone, available_timezones())
+        message = "there is no such time zone: expected an IANA name such as Europe/Moscow"
+        raise PydanticCustomError(WRITTEN_FOR_PEOPLE, message, {"nearest": near}) from None
+    return zone
+
+
 TemplateText = Annotated[str, BeforeValidator(_scalar_to_text)]
 """A Jinja template; a bare number or true/false in YAML is taken as its text."""
 
+Text = Annotated[str, BeforeValidator(_scalar_to_text)]
+"""A text that is no template; a bare number is taken as its text, so a name may be made of digits."""
+
 WriteMode = Literal["update", "create", "overwrite"]
+
+MatchBy = Literal["phone", "email"]
 
 
 class AmoCRMSection(Section):
     """The account and how hard it may be pressed."""
 
-    subdomain: str = Field(description="the account's subdomain; `sandbox` is the built-in look-alike", min_length=1)
-    domain: Literal["amocrm.ru", "amocrm.com", "kommo.com"] = "amocrm.ru"
-    requests_per_second: float = Field(6.5, gt=0, description="the account allows 7; paid packs more")
-    batch_size: int = Field(50, ge=1, le=250, description="entities per write request; halved on 504")
-    four_byte_characters: Literal["strip", "keep"] = "strip"
+    subdomain: Annotated[Text, AfterValidator(_known_subdomain)] = Field(
+        description="the account's subdomain; `sandbox` is the built-in look-alike"
+    )
+    domain: Literal["amocrm.ru", "amocrm.com", "kommo.com"] = Field(
+        default="amocrm.ru", description="where the account lives"
+    )
+    requests_per_second: float = Field(default=6.5, gt=0, description="the account allows 7; paid packs more")
+    batch_size: int = Field(default=50, ge=1, le=250, description="entities per write request; halved on 504")
+    four_byte_characters: Literal["strip", "keep"] = Field(
+        default="strip", description="emoji and the like: amoCRM may cut a value at its first one"
+    )
 
 
 class RedisSection(Section):
-    """Where leadsync keeps its memory; `embedded` is a real Valkey server of the project's own."""
+    """Where leadsync keeps its memory."""
 
-    url: str = "embedded"
+    url: Annotated[Text, AfterValidator(_known_redis)] = Field(
+        default="embedded",
+        description="redis://, rediss:// or unix://; `embedded` is a Valkey server of the project's own",
+    )
 
 
 class DefaultsSection(Section):
     """How phones without a country and times without a zone are read."""
 
-    country: str = Field("RU", pattern="^[A-Z]{2}$", description="ISO 3166 code")
-    timezone: str = Field("Europe/Moscow", description="IANA name")
+    country: Annotated[str, AfterValidator(_known_country)] = Field(
+        default="RU", description="ISO 3166 code: RU reads 8 (916) 123-45-67 as +79161234567"
+    )
+    timezone: Annotated[str, AfterValidator(_known_zone)] = Field(default="Europe/Moscow", description="IANA name")
 
 
 class SafetySection(Section):
     """Limits that stop a run before its first write."""
 
-    max_new_leads: int = Field(5000, ge=0)
+    max_new_leads: int = Field(default=5000, ge=0, description="a run that would create more stops")
+
+
+def _one_or_many(value: Any) -> str:
+    return "many" if isinstance(value, dict) else "one"
+
+
+MappingPaths = Annotated[
+    Annotated[Text, Tag("one")] | Annotated[dict[Text, Text], Field(min_length=1), Tag("many")],
+    Discriminator(_one_or_many),
+]
+"""The path of one mapping file, or one path per value of the record's `source`."""
 
 
 class SourceSection(BaseModel):
     """A source: its `type` (a plugin), its mapping or mappings, and the plugin's own keys (in `model_extra`)."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
-    type: str
-    mapping: str | dict[str, str]
+    type: str = Field(description="a plugin of the entry point group leadsync.sources")
+    mapping: MappingPaths = Field(description="one path, or one per value of the record's `source`")
 
 
 class ProjectFile(Section):
     """leadsync.yaml."""
 
-    version: Literal[1]
-    amocrm: AmoCRMSection
-    redis: RedisSection = RedisSection()
-    defaults: DefaultsSection = DefaultsSection()
-    tables: dict[str, dict[str, TemplateText]] = Field(default_factory=dict)
-    safety: SafetySection = SafetySection()
-    sources: dict[str, SourceSection] = Field(min_length=1)
+    version: Annotated[Literal[1], BeforeValidator(_known_version)] = Field(description="of this file's format")
+    amocrm: Annotated[AmoCRMSection, BeforeValidator(_empty_keys)] = Field(description="the account")
+    redis: Annotated[RedisSection, BeforeValidator(_empty_keys)] = Field(
+        default=RedisSection(), description="where leadsync keeps its memory"
+    )
+    defaults: Annotated[DefaultsSection, BeforeValidator(_empty_keys)] = Field(
+        default=DefaultsSection(), description="how phones without a country and times without a zone are read"
+    )
+    tables: Annotated[dict[Text, dict[Text, Text]], BeforeValidator(_empty_keys)] = Field(
+        default_factory=dict, description="small dictionaries for templates: {{ source | lookup('source_names') }}"
+    )
+    safety: Annotated[SafetySection, BeforeValidator(_empty_keys)] = Field(
+        default=SafetySection(), description="limits that stop a run before its first write"
+    )
+    sources: dict[Text, SourceSection] = Field(min_length=1, description="where records come from, by name")
 
 
 class LongValue(Section):
     """The long form of a value: the template and when it may be written."""
 
-    value: TemplateText
-    write: WriteMode = "update"
+    value: TemplateText = Field(description="a Jinja template")
+    write: WriteMode = Field(
+        default="update",
+        description="update: follow the record, never over a person's edit; create: only when made; overwrite: always",
+    )
 
 
-Value = TemplateText | LongValue
+def _short_or_long(value: Any) -> str:
+    return "long" if isinstance(value, dict | LongValue) else "short"
+
+
+Value = Annotated[
+    Annotated[TemplateText, Tag("short")] | Annotated[LongValue, Tag("long")], Discriminator(_short_or_long)
+]
+"""A template, or its long form {value: TEMPLATE, write: update | create | overwrite}."""
+
+Tags = Annotated[list[TemplateText], BeforeValidator(_empty_list)]
+Fields = Annotated[dict[str | int, Value], BeforeValidator(_empty_keys)]
+
+
+def _phone_then_email() -> list[MatchBy]:
+    return ["phone", "email"]
 
 
 class ContactSection(Section):
     """The person: how an existing contact is recognised, and what should stand in it."""
 
-    match: list[Literal["phone", "email"]] = Field(default_factory=lambda: ["phone", "email"])  # type: ignore[arg-type]
-    name: Value | None = None
-    first_name: Value | None = None
-    last_name: Value | None = None
-    phone: Value | None = None
-    email: Value | None = None
-    responsible: Value | None = None
-    tags: list[TemplateText] = Field(default_factory=list)
-    fields: dict[str | int, Value] = Field(default_factory=dict)
+    match: list[MatchBy] = Field(
+        default_factory=_phone_then_email,
+        description="how an existing contact is recognised; [] always creates one",
+    )
+    name: Value | None = Field(default=None, description="the full name")
+    first_name: Value | None = Field(default=None, description="the first name, where it is kept apart")
+    last_name: Value | None = Field(default=None, description="the last name, where it is kept apart")
+    phone: Value | None = Field(default=None, description="a phone in any spelling")
+    email: Value | None = Field(default=None, description="an e-mail address")
+    responsible: Value | None = Field(default=None, description="e-mail, name or id of a user")
+    tags: Tags = Field(default_factory=list, description="templates; an empty one adds no tag")
+    fields: Fields = Field(default_factory=dict, description="custom fields by code, exact name or id")
 
 
 class LeadSection(Section):
     """The lead: where it stands in which pipeline, who answers for it, and its fields."""
 
-    match: Literal["none", "open"] = "none"
-    name: Value | None = None
-    price: Value | None = None
-    pipeline: Value | None = None
-    status: Value | None = None
-    responsible: Value | None = None
-    tags: list[TemplateText] = Field(default_factory=list)
-    fields: dict[str | int, Value] = Field(default_factory=dict)
+    match: Literal["none", "open"] = Field(
+        default="none",
+        description="open: join the contact's lead that is neither won nor lost, instead of a second one",
+    )
+    name: Value | None = Field(default=None, description="the lead's name")
+    price: Value | None = Field(default=None, description="a whole number of the account's currency")
+    pipeline: Value | None = Field(default=None, description="name or id")
+    status: Value | None = Field(default=None, description="name or id, in that pipeline")
+    responsible: Value | None = Field(default=None, description="e-mail, name or id of a user")
+    tags: Tags = Field(default_factory=list, description="templates; an empty one adds no tag")
+    fields: Fields = Field(default_factory=dict, description="custom fields by code, exact name or id")
 
 
 class MappingFile(Section):
-    """A mapping file. `mapper` names a plugin (`package:Class`) that replaces the YAML mapper."""
+    """A mapping file: what one record should be in the CRM."""
 
-    key: TemplateText
-    when: TemplateText | None = None
-    key_field: str | int | None = None
-    contact: ContactSection | None = None
-    lead: LeadSection | None = None
-    note: TemplateText | None = None
-    tests: list[dict[str, Any]] = Field(default_factory=list)
-    mapper: str | None = None
+    key: TemplateText = Field(min_length=1, description="the record's identity: one key, one lead, for ever")
+    when: TemplateText | None = Field(default=None, description="false, empty or none: the record is skipped")
+    key_field: str | int | None = Field(
+        default=None, description="a text field of the lead that holds the key, so that the CRM can rebuild our memory"
+    )
+    contact: ContactSection | None = Field(default=None, description="the person")
+    lead: LeadSection | None = Field(default=None, description="the lead")
+    note: TemplateText | None = Field(default=None, description="the talk, written as a note of the lead")
+    tests: Annotated[list[dict[str, Any]], BeforeValidator(_empty_list)] = Field(
+        default_factory=list, description="`record` and `expect` (a part of the payload), run by `leadsync test`"
+    )
+    mapper: str | None = Field(default=None, description="a plugin (package:Class) that replaces the YAML mapper")

@@ -1,0 +1,74 @@
+"""JSON Schemas of leadsync.yaml and of a mapping, for editors: completion, descriptions, mistakes while typing.
+
+`leadsync schema` writes them; a file names its own in its first line, read by yaml-language-server (VS Code, Neovim, …):
+
+    # yaml-language-server: $schema=.leadsync/leadsync.schema.json
+
+They are a little wider than the loader: where a number or a choice stands, `${NAME}` may stand too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from leadsync import plugins
+from leadsync.config.models import MappingFile, ProjectFile, SourceSection
+from leadsync.errors import ConfigurationError
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+_VARIABLE = {"type": "string", "pattern": r"\$\{"}
+_NOT_TEXT = {"integer", "number", "boolean"}
+
+
+def project_schema() -> dict[str, Any]:
+    """The schema of leadsync.yaml, with the keys of every source plugin that is installed."""
+    schema = _schema(ProjectFile, "leadsync.yaml")
+    section = schema["$defs"][SourceSection.__name__]
+    options = {name: model for name in sorted(plugins.installed("sources")) if (model := _options(name)) is not None}
+    section["properties"]["type"]["examples"] = sorted(options)
+    section["allOf"] = [_only_for(name, model, section, schema["$defs"]) for name, model in options.items()]
+    return schema
+
+
+def mapping_schema() -> dict[str, Any]:
+    """The schema of a mapping file."""
+    return _schema(MappingFile, "A leadsync mapping")
+
+
+def _schema(model: type[BaseModel], title: str) -> dict[str, Any]:
+    schema = _with_variables(model.model_json_schema())
+    return {"$schema": DIALECT, **schema, "title": title}
+
+
+def _options(name: str) -> type[BaseModel] | None:
+    """The model of a plugin's keys; None for one that cannot be imported, since a schema is no place to complain."""
+    try:
+        options: type[BaseModel] = plugins.load("sources", name).Options
+    except ConfigurationError:
+        return None
+    return options
+
+
+def _only_for(name: str, model: type[BaseModel], section: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:
+    """What holds for the sources of one type: the plugin's keys, its required ones, and no others."""
+    schema = _with_variables(model.model_json_schema())
+    shared.update(schema.pop("$defs", {}))
+    then = {key: schema[key] for key in ("properties", "required", "additionalProperties") if key in schema}
+    then["properties"] = {**dict.fromkeys(section["properties"], True), **then.get("properties", {})}
+    return {"if": {"properties": {"type": {"const": name}}, "required": ["type"]}, "then": then}
+
+
+def _with_variables(schema: Any) -> Any:
+    """The schema with `${NAME}` allowed wherever something other than free text is expected."""
+    if isinstance(schema, list):
+        return [_with_variables(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    inner = {key: value if key in ("default", "examples") else _with_variables(value) for key, value in schema.items()}
+    if not (inner.get("type") in _NOT_TEXT or "enum" in inner or "const" in inner):
+        return inner
+    about = {key: inner.pop(key) for key in ("title", "description", "default") if key in inner}
+    return {**about, "anyOf": [inner, dict(_VARIABLE)]}

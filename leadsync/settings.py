@@ -1,0 +1,152 @@
+"""The environment and `.env`: secrets, addresses, and what `${NAME}` in leadsync.yaml reads. Nothing is ever written.
+
+The environment wins over the `.env` beside leadsync.yaml, and an empty value counts as unset in both.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from io import StringIO
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Self
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from dotenv.parser import parse_stream
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_core import PydanticCustomError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from leadsync.errors import ConfigurationError, Place, Problem
+
+ENVIRONMENT = "the environment"
+"""The `file` of a Place that is an environment variable."""
+
+_ENCODING = "utf-8-sig"  # Notepad begins a UTF-8 file with a byte order mark
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _address(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise PydanticCustomError("address", "this is no address such as https://example.amocrm.ru")
+    return text
+
+
+def _base_url(text: str) -> str:
+    parts = urlsplit(_address(text))
+    if parts.username or parts.query or parts.fragment:
+        raise PydanticCustomError("address", "this address holds a login, a ? or a #: only its host and path are used")
+    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+        raise PydanticCustomError("address", "plain http is allowed for a loopback host only: tokens would travel open")
+    return text.rstrip("/")
+
+
+class Settings(BaseSettings):
+    """What stands in the environment and never in YAML. Every name is read in upper case: `AMOCRM_CLIENT_ID`."""
+
+    model_config = SettingsConfigDict(
+        env_ignore_empty=True,
+        env_file_encoding=_ENCODING,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        str_strip_whitespace=True,
+    )
+
+    amocrm_subdomain: str | None = Field(default=None, description="the account; leadsync.yaml may read it")
+    amocrm_client_id: str | None = Field(default=None, description="the integration's id")
+    amocrm_client_secret: SecretStr | None = Field(default=None, description="the integration's secret key")
+    amocrm_redirect_uri: Annotated[str, AfterValidator(_address)] | None = Field(
+        default=None, description="exactly as registered in the integration's card"
+    )
+    amocrm_access_token: SecretStr | None = Field(default=None, description="a long-lived token instead of OAuth")
+    amocrm_base_url: Annotated[str, AfterValidator(_base_url)] | None = Field(
+        default=None, description="replaces https://{subdomain}.{domain}; plain http for a loopback host only"
+    )
+    redis_url: str | None = Field(default=None, description="where Redis answers; leadsync.yaml may read it")
+    leadsync_config: Path | None = Field(default=None, description="the leadsync.yaml to use")
+    leadsync_api_key: SecretStr | None = Field(default=None, description="what callers of the HTTP service must show")
+    leadsync_secret_key: SecretStr | None = Field(default=None, description="encrypts the tokens in Redis")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read the environment and `folder/.env`. Raises ConfigurationError with every problem and no value."""
+        file = folder / ".env"
+        _, problems = read_environment(folder)
+        try:
+            settings = cls(_env_file=None if problems else file)  # type: ignore[call-arg]  # taken by BaseSettings.__init__
+        except ValidationError as error:
+            problems += [_problem(str(part["loc"][0]), part["msg"], file) for part in error.errors(include_input=False)]
+        if problems:
+            raise ConfigurationError("the settings cannot be used", problems=problems) from None
+        return settings
+
+
+def variables(folder: Path) -> Mapping[str, str]:
+    """What `${NAME}` reads: the environment over `folder/.env`, without empty values. Raises ConfigurationError."""
+    merged, problems = read_environment(folder)
+    if problems:
+        raise ConfigurationError(f"{folder / '.env'} cannot be read", problems=problems)
+    return merged
+
+
+def read_environment(folder: Path) -> tuple[Mapping[str, str], list[Problem]]:
+    """The same as `variables`, with the problems of `.env` handed back instead of raised."""
+    file = folder / ".env"
+    try:
+        text = file.read_text(encoding=_ENCODING) if file.is_file() else ""
+    except UnicodeDecodeError:
+        return _filled(os.environ), [Problem("the file is not in UTF-8", Place(str(file)), do="save it as UTF-8")]
+    except OSError as error:
+        reason = f"the file cannot be read: {(error.strerror or 'no reason given').lower()}"
+        return _filled(os.environ), [Problem(reason, Place(str(file)), do="let this user read it, or remove it")]
+    problems = [
+        Problem(
+            "this line is not NAME=value", Place(str(file), line), do="repair it, or begin it with # to leave it out"
+        )
+        for line, wrong in _lines(text)
+        if wrong
+    ]
+    written = {} if problems else dotenv_values(stream=StringIO(text))
+    return {**_filled(written), **_filled(os.environ)}, problems
+
+
+def _filled(values: Mapping[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in values.items() if value}
+
+
+def _lines(text: str) -> list[tuple[int, bool]]:
+    """For each statement of a `.env`: its line, and whether it is no statement."""
+    found = []
+    for binding in parse_stream(StringIO(text)):
+        blank = len(binding.original.string) - len(binding.original.string.lstrip())
+        line = binding.original.line + binding.original.string.count("\n", 0, blank)
+        found.append((line, binding.error or (binding.key is not None and binding.value is None)))
+    return found
+
+
+def _problem(field: str, message: str, file: Path) -> Problem:
+    """A setting's problem, placed where the setting was read."""
+    name = field.upper()
+    place = Place(ENVIRONMENT)
+    if not any(value and known.upper() == name for known, value in os.environ.items()):
+        place = Place(str(file), _line_of(name, file))
+    return Problem(f"{name}: {message}", place, do=f"correct {name} there")
+
+
+def _line_of(name: str, file: Path) -> int:
+    bindings = parse_stream(StringIO(file.read_text(encoding=_ENCODING)))
+    return next((binding.original.line for binding in bindings if (binding.key or "").upper() == name), 0)
