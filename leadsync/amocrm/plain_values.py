@@ -14,7 +14,7 @@ _CURRENCY = re.compile(
     r"^[$€£¥₽₸₴₺]\s*|\s*(?:[$€£¥₽₸₴₺]|руб(?:\.|лей|ля|ль)?|р\.?|тенге|тг\.?|грн\.?|rub|rur|usd|eur|kzt|uah|byn|gbp)$",
     re.IGNORECASE,
 )
-_GROUPED = re.compile(r"[0-9]{1,3}(?:(?P<group>[ ,.])[0-9]{3})(?:(?P=group)[0-9]{3})*(?:[.,][0-9]+)?")
+_GROUPED = re.compile(r"[0-9]{1,3}(?:(?P<group>[ ,.])[0-9]{3})(?:(?P=group)[0-9]{3})*(?:(?!(?P=group))[.,][0-9]+)?")
 _PLAIN = re.compile(r"[0-9]+(?:[.,][0-9]+)?")
 _THOUSANDS_OR_DECIMAL = re.compile(r"[1-9][0-9]{0,2},[0-9]{3}")
 _LONGEST_NUMBER = 40
@@ -44,19 +44,12 @@ def number_of(text: str) -> Decimal | None:
     if _PLAIN.fullmatch(digits):
         return _decimal(sign + digits.replace(",", "."))
     grouped = _GROUPED.fullmatch(digits)
-    return None if grouped is None else _ungrouped(sign, digits, grouped["group"])
-
-
-def _ungrouped(sign: str, digits: str, separator: str) -> Decimal | None:
-    whole = digits.replace(separator, "")
-    if "," in whole and "." in whole:
-        return None
-    return _decimal(sign + whole.replace(",", "."))
+    return None if grouped is None else _decimal(sign + digits.replace(grouped["group"], "").replace(",", "."))
 
 
 def _decimal(text: str) -> Decimal:
     number = Decimal(text)
-    return number if number else Decimal(0)
+    return number if number else Decimal(0)  # minus nothing is nothing
 
 
 def number_text(number: Decimal) -> str:
