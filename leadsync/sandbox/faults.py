@@ -38,9 +38,9 @@ class FaultRule:
     """What goes wrong, and when.
 
     Kinds that end in `before` change nothing; after those that end in `after`, `late` and `truncated` the request was
-    applied. `path` is a glob. A rule strikes each matching request; or with chance `probability`; or each `every`-th; or
-    from the `nth` on, `times` in a row (1 unless set). `times` bounds the strikes in all. `items` limits it to arrays
-    of at least that many. `seconds` is how late an answer is, or for how long the search does not find what is new.
+    applied. `path` is a glob. A rule strikes each matching request; or with chance `probability`; or each `every`-th;
+    or from the `nth` on, `times` in a row (1 unless set). `times` bounds the strikes in all. `items` limits it to
+    arrays of at least that many. `seconds` is how late an answer is, or for how long the search misses what is new.
     """
 
     method: str

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from . import routes_control as control
 from . import routes_entities as entities
 from . import routes_fields as fields
 from . import routes_links as links
@@ -77,6 +78,19 @@ _SINGLE: Table = [
     ("POST", "/oauth2/access_token", oauth.exchange),
     ("GET", "/oauth2/account/current/subdomain", oauth.subdomain),
     ("GET", "/oauth2/account/subdomain", oauth.subdomain),
+    ("GET", "/_sandbox/requests", control.show_requests),
+    ("DELETE", "/_sandbox/requests", control.clear_requests),
+    ("GET", "/_sandbox/switches", control.show_switches),
+    ("PUT", "/_sandbox/switches", control.turn_switches),
+    ("GET", "/_sandbox/faults", control.show_faults),
+    ("POST", "/_sandbox/faults", control.add_fault),
+    ("DELETE", "/_sandbox/faults", control.clear_faults),
+    ("POST", "/_sandbox/edit", control.edit),
+    ("POST", "/_sandbox/delete", control.delete),
+    ("POST", "/_sandbox/seed", control.sow),
+    ("POST", "/_sandbox/reset", control.reset),
+    ("POST", "/_sandbox/token", control.tokens),
+    ("GET", "/_sandbox/dump", control.dump),
 ]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -87,16 +86,15 @@ class Sandbox:
 
     async def start(self) -> None:
         """Listens on loopback; OSError when the port is taken."""
-        listener = socket.create_server((HOST, self._port))
         app = Gate(application(self.replica), self.replica)
         config = Config(app, http=_Protocol, ws="none", lifespan="off", log_config=None, access_log=False)
         config.load()
         self._state.default_headers = [(b"server", b"nginx")]
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: _Protocol(config=config, server_state=self._state, app_state={}), sock=listener
+            lambda: _Protocol(config=config, server_state=self._state, app_state={}), HOST, self._port
         )
-        self.url = f"http://{HOST}:{listener.getsockname()[1]}"
+        self.url = f"http://{HOST}:{self._server.sockets[0].getsockname()[1]}"
 
     async def stop(self) -> None:
         """Answers what is under way, then closes every connection and the content file."""
