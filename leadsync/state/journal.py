@@ -1,0 +1,76 @@
+"""Journal: what is about to be sent, written down before it is; what is found here was perhaps applied, perhaps not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+from uuid import uuid4
+
+import orjson
+from redis.asyncio import Redis
+
+from leadsync.state.facts import Fact, queue_facts
+from leadsync.state.namespace import Namespace
+from leadsync.state.redis import state_errors
+
+
+@dataclass(frozen=True, slots=True)
+class JournalItem:
+    """One item of a batch, with its references replaced by ids; `facts` become true once amoCRM accepts it."""
+
+    key: str
+    request_id: str
+    payload: Mapping[str, Any]
+    facts: Sequence[Fact]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A batch on the wire. `mark` is an id that every entity created by it is above; `at` is unix seconds."""
+
+    id: str
+    owner: str
+    route: str
+    mark: int
+    at: float
+    items: Sequence[JournalItem]
+
+
+def _entry(raw: bytes) -> Entry:
+    data = orjson.loads(raw)
+    items = [
+        JournalItem(one["key"], one["request_id"], one["payload"], [tuple(fact) for fact in one["facts"]])
+        for one in data.pop("items")
+    ]
+    return Entry(**data, items=items)
+
+
+class Journal:
+    """The open batches of one account, over all processes."""
+
+    def __init__(self, redis: Redis, names: Namespace, owner: str) -> None:
+        self._redis = redis
+        self._names = names
+        self._name = names.name("journal")
+        self.owner = owner
+
+    async def open(self, route: str, mark: int, at: float, items: Sequence[JournalItem]) -> Entry:
+        """Write a batch down before it is sent. Raises StateUnavailable: then it must not be sent."""
+        entry = Entry(uuid4().hex, self.owner, route, mark, at, items)
+        async with state_errors():
+            await self._redis.hset(self._name, entry.id, orjson.dumps(asdict(entry)))
+        return entry
+
+    async def close(self, entry: Entry, facts: Sequence[Fact]) -> None:
+        """Remember what became true and take the batch out, in one transaction. Raises StateUnavailable."""
+        async with state_errors(), self._redis.pipeline(transaction=True) as pipe:
+            queue_facts(pipe, self._names, facts)
+            pipe.hdel(self._name, entry.id)
+            await pipe.execute()
+
+    async def entries(self) -> list[Entry]:
+        """Every open batch, the oldest first. Raises StateUnavailable."""
+        async with state_errors():
+            raw: Any = await self._redis.hgetall(self._name)
+        return sorted((_entry(one) for one in raw.values()), key=lambda one: one.at)

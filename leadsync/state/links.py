@@ -1,0 +1,87 @@
+"""Links: what we know about each record's key, and what we wrote into each contact and lead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from redis.asyncio import Redis
+
+from leadsync.state.namespace import Namespace
+from leadsync.state.redis import state_errors
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What one record's key is in the CRM.
+
+    `linked` is the contact that the lead is linked to; `said_contact` and `said_lead` are digests of what the record
+    wanted when it was last accepted; `noted` tells which messages stand in notes; `parts` holds, by number, the digest
+    of the long note whose part of that number was accepted.
+    """
+
+    lead_id: int | None = None
+    contact_id: int | None = None
+    linked: int | None = None
+    said_contact: str = ""
+    said_lead: str = ""
+    noted: str = ""
+    parts: Mapping[int, str] = field(default_factory=dict)
+
+
+NO_LINK = Link()
+
+
+def link_hash(key: str) -> str:
+    """The name of a key's hash, for facts."""
+    return f"link:{key}"
+
+
+def wrote_hash(entity: str, entity_id: int | str) -> str:
+    """The name of the hash that says what we wrote into an entity, by slot: digest of the value, owner's digest."""
+    return f"wrote:{entity}:{entity_id}"
+
+
+def _number(raw: Mapping[bytes, bytes], name: bytes) -> int | None:
+    value = raw.get(name)
+    return int(value) if value else None
+
+
+def _link(raw: Mapping[bytes, bytes]) -> Link:
+    if not raw:
+        return NO_LINK
+    return Link(
+        lead_id=_number(raw, b"lead"),
+        contact_id=_number(raw, b"contact"),
+        linked=_number(raw, b"linked"),
+        said_contact=raw.get(b"said_contact", b"").decode(),
+        said_lead=raw.get(b"said_lead", b"").decode(),
+        noted=raw.get(b"noted", b"").decode(),
+        parts={int(name[4:]): value.decode() for name, value in raw.items() if name.startswith(b"part")},
+    )
+
+
+async def load_links(redis: Redis, names: Namespace, keys: Sequence[str]) -> dict[str, Link]:
+    """The links of many keys in one round trip; a key never seen has an empty one. Raises StateUnavailable."""
+    found = await _hashes(redis, [names.name(link_hash(key)) for key in keys])
+    return {key: _link(raw) for key, raw in zip(keys, found, strict=True)}
+
+
+async def load_wrote(redis: Redis, names: Namespace, entity: str, ids: Iterable[int]) -> dict[int, dict[str, str]]:
+    """What we wrote into many contacts or leads, by id and slot. Raises StateUnavailable."""
+    wanted = list(ids)
+    found = await _hashes(redis, [names.name(wrote_hash(entity, one)) for one in wanted])
+    return {
+        one: {name.decode(): value.decode() for name, value in raw.items()}
+        for one, raw in zip(wanted, found, strict=True)
+    }
+
+
+async def _hashes(redis: Redis, full_names: Sequence[str]) -> list[dict[bytes, bytes]]:
+    if not full_names:
+        return []
+    async with state_errors(), redis.pipeline(transaction=False) as pipe:
+        for name in full_names:
+            pipe.hgetall(name)
+        found: list[dict[bytes, bytes]] = await pipe.execute()
+        return found

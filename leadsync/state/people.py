@@ -1,0 +1,30 @@
+"""People: which contact a phone or an e-mail belongs to, as far as we wrote or verified it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from redis.asyncio import Redis
+
+from leadsync.state.namespace import Namespace
+from leadsync.state.redis import state_errors
+
+PEOPLE = "people"
+"""The hash of facts: contact key (`phone:+7…`, `email:…`) → contact id."""
+
+
+async def load_people(redis: Redis, names: Namespace, contact_keys: Sequence[str]) -> dict[str, int]:
+    """The contacts of many contact keys, only those we know. Raises StateUnavailable."""
+    if not contact_keys:
+        return {}
+    async with state_errors():
+        found: Any = await redis.hmget(names.name(PEOPLE), list(contact_keys))
+    return {key: int(raw) for key, raw in zip(contact_keys, found, strict=True) if raw}
+
+
+async def forget_people(redis: Redis, names: Namespace, contact_keys: Sequence[str]) -> None:
+    """Drop contact keys that turned out to lead nowhere. Raises StateUnavailable."""
+    if contact_keys:
+        async with state_errors():
+            await redis.hdel(names.name(PEOPLE), *contact_keys)

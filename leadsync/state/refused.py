@@ -1,0 +1,81 @@
+"""Refused records: kept with their reason until they go through or somebody drops them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import orjson
+from redis.asyncio import Redis
+
+from leadsync.state.namespace import Namespace
+from leadsync.state.redis import state_errors
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """One refused record. `payload` is the item amoCRM refused, when it came that far; `at` is unix seconds.
+
+    `record` is the raw record, so that it can be tried again without its source; `source` names the source.
+    """
+
+    key: str
+    source: str
+    place: str
+    reason: str
+    remedy: str
+    field: str | None
+    at: float
+    tries: int = 1
+    do: str | None = None
+    payload: Mapping[str, Any] | None = None
+    answer: Mapping[str, Any] | None = None
+    record: Mapping[str, Any] | None = None
+
+
+class RefusedRecords:
+    """The refused records of one account."""
+
+    def __init__(self, redis: Redis, names: Namespace) -> None:
+        self._redis = redis
+        self._name = names.name("refused")
+
+    async def keep(self, refused: Sequence[Refused]) -> None:
+        """Keep records, counting the tries of those already here. Raises StateUnavailable."""
+        if not refused:
+            return
+        known = await self.find([one.key for one in refused])
+        rows: dict[Any, Any] = {}
+        for one in refused:
+            before = known.get(one.key)
+            tries = before.tries + 1 if before else one.tries
+            rows[one.key] = orjson.dumps(asdict(one) | {"tries": tries})
+        async with state_errors():
+            await self._redis.hset(self._name, mapping=rows)
+
+    async def find(self, keys: Sequence[str]) -> dict[str, Refused]:
+        """Those of `keys` that are refused. Raises StateUnavailable."""
+        if not keys:
+            return {}
+        async with state_errors():
+            found: Any = await self._redis.hmget(self._name, list(keys))
+        return {key: Refused(**orjson.loads(raw)) for key, raw in zip(keys, found, strict=True) if raw}
+
+    async def all(self) -> list[Refused]:
+        """Every refused record, the oldest first. Raises StateUnavailable."""
+        async with state_errors():
+            raw: Any = await self._redis.hgetall(self._name)
+        return sorted((Refused(**orjson.loads(one)) for one in raw.values()), key=lambda one: one.at)
+
+    async def drop(self, keys: Sequence[str]) -> int:
+        """Forget records that went through or are given up; how many there were. Raises StateUnavailable."""
+        if not keys:
+            return 0
+        async with state_errors():
+            return int(await self._redis.hdel(self._name, *keys))
+
+    async def count(self) -> int:
+        """How many are kept. Raises StateUnavailable."""
+        async with state_errors():
+            return int(await self._redis.hlen(self._name))
