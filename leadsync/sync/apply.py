@@ -1,0 +1,104 @@
+"""Apply: the plans of many records, sent route by route; ids that arrive go into what is sent next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from leadsync.state.journal import JournalItem
+from leadsync.sync.changes import RecordPlan, Route, Step, contact_ref, lead_ref
+from leadsync.sync.send import NotAccepted, Sender
+
+
+@dataclass(slots=True)
+class Applied:
+    """What became of one record. `refused` holds the items that did not go through, or could not be tried."""
+
+    plan: RecordPlan
+    lead_id: int | None = None
+    contact_id: int | None = None
+    accepted: list[Step] = field(default_factory=list)
+    refused: list[NotAccepted] = field(default_factory=list)
+
+
+class Applier:
+    """Sends plans. A contact that fails does not stop its lead; a note that fails does not undo it."""
+
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
+
+    async def apply(self, plans: Sequence[RecordPlan]) -> list[Applied]:
+        """Send everything; one result a plan, in the same order. Raises what Sender.send raises."""
+        applied = {plan.key: Applied(plan) for plan in plans}
+        ids: dict[str, int] = {}
+        for route in Route:
+            steps = [step for plan in plans for step in plan.steps if step.route is route]
+            if steps:
+                await self._route(route, steps, ids, applied)
+        for one in applied.values():
+            one.lead_id = _id(one.plan.lead, ids)
+            one.contact_id = _id(one.plan.contact, ids)
+        _tell_others(applied, ids)
+        return list(applied.values())
+
+    async def _route(
+        self, route: Route, steps: Sequence[Step], ids: dict[str, int], applied: Mapping[str, Applied]
+    ) -> None:
+        bound = {step.request_id: (step, item) for step in steps if (item := bind(step, ids)) is not None}
+        sent = await self._sender.send(route, [item for _, item in bound.values()])
+        for name, (step, _) in bound.items():
+            if name in sent.refused:
+                applied[step.change.key].refused.append(sent.refused[name])
+            elif name in sent.ids:
+                applied[step.change.key].accepted.append(step)
+                if route is Route.CREATE_CONTACTS:
+                    ids[contact_ref(step.change.key)] = sent.ids[name]
+                elif route is Route.CREATE_LEADS:
+                    ids[lead_ref(step.change.key)] = sent.ids[name]
+
+
+def _id(entity: int | str | None, ids: Mapping[str, int]) -> int | None:
+    return ids.get(entity) if isinstance(entity, str) else entity
+
+
+def _tell_others(applied: Mapping[str, Applied], ids: Mapping[str, int]) -> None:
+    """A contact that several records share and that was refused is a failure of each of them."""
+    for one in applied.values():
+        contact = one.plan.contact
+        if isinstance(contact, str) and contact not in ids and contact != contact_ref(one.plan.key):
+            owner = applied.get(contact.removeprefix("@contact:"))
+            one.refused += owner.refused[:1] if owner else []
+
+
+def bind(step: Step, ids: Mapping[str, int]) -> JournalItem | None:
+    """The step with ids in place of references; None when what it hangs on was refused."""
+    payload = dict(step.change.payload)
+    for name in ("entity_id", "to_entity_id"):
+        if isinstance(payload.get(name), str):
+            if payload[name] not in ids:
+                return None
+            payload[name] = ids[payload[name]]
+    if "contacts" in payload.get("_embedded", {}):
+        payload["_embedded"] = _embedded(payload["_embedded"], ids)
+    facts = [(name, slot, _value(value, ids)) for name, slot, value in step.facts if _known(value, ids)]
+    return JournalItem(step.change.key, step.request_id, payload, facts)
+
+
+def _embedded(embedded: Mapping[str, Any], ids: Mapping[str, int]) -> dict[str, Any]:
+    """A contact that was refused is left out: the lead goes alone."""
+    contacts = [one | {"id": found} for one in embedded["contacts"] if (found := _id(one["id"], ids)) is not None]
+    rest = {name: value for name, value in embedded.items() if name != "contacts"}
+    return rest | ({"contacts": contacts} if contacts else {})
+
+
+def _is_ref(value: str) -> bool:
+    return value.startswith(("@contact:", "@lead:"))
+
+
+def _known(value: str, ids: Mapping[str, int]) -> bool:
+    return not _is_ref(value) or value in ids
+
+
+def _value(value: str, ids: Mapping[str, int]) -> str:
+    return str(ids[value]) if _is_ref(value) else value

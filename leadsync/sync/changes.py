@@ -1,0 +1,104 @@
+"""Changes: what a plan says will be sent, for people and for the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import blake2b
+from typing import Any, Literal
+
+from leadsync.errors import RecordError
+from leadsync.state.facts import Fact
+
+Entity = Literal["contact", "lead", "note", "link"]
+Action = Literal["create", "update"]
+Outcome = Literal["create", "update", "unchanged", "skipped", "failed"]
+
+
+def digest(text: str) -> str:
+    """A short fingerprint of a text (16 hex digits), for comparing values without keeping them."""
+    return blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def contact_ref(key: str) -> str:
+    """Stands for the id of the contact that `key`'s record is about to create."""
+    return f"@contact:{key}"
+
+
+def lead_ref(key: str) -> str:
+    """Stands for the id of the lead that `key`'s record is about to create."""
+    return f"@lead:{key}"
+
+
+class Route(StrEnum):
+    """The write calls, in the order in which a run makes them."""
+
+    CREATE_CONTACTS = "POST contacts"
+    UPDATE_CONTACTS = "PATCH contacts"
+    CREATE_LEADS = "POST leads"
+    UPDATE_LEADS = "PATCH leads"
+    LINK_LEADS = "POST leads/link"
+    NOTE_LEADS = "POST leads/notes"
+    NOTE_CONTACTS = "POST contacts/notes"
+
+    @property
+    def entity(self) -> Literal["contacts", "leads"]:
+        """Which entities the call is about."""
+        return "contacts" if "contacts" in self.value else "leads"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One value of a change, as people read it; `before` is None when the field was empty."""
+
+    name: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One item of a plan. `payload` is exactly what is sent, but for ids that do not exist yet: those are references
+    (`@contact:KEY`, `@lead:KEY`). `kept` are values that stay because a person, or another record, set them."""
+
+    key: str
+    entity: Entity
+    action: Action
+    id: int | None
+    reason: str
+    fields: tuple[FieldChange, ...]
+    payload: Mapping[str, Any]
+    kept: tuple[FieldChange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A change on its way: its call, and what becomes true once amoCRM accepts it."""
+
+    change: Change
+    route: Route
+    facts: tuple[Fact, ...]
+
+    @property
+    def request_id(self) -> str:
+        """The name under which the answer speaks of this item."""
+        return str(self.change.payload["request_id"])
+
+
+@dataclass(frozen=True, slots=True)
+class RecordPlan:
+    """What will happen for one record; `facts` are true already, without sending anything.
+
+    `lead` and `contact` are ids, or references to what the plan creates. `refusal` is set when outcome is `failed`.
+    """
+
+    key: str
+    place: str
+    outcome: Outcome
+    steps: tuple[Step, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    lead: int | str | None = None
+    contact: int | str | None = None
+    refusal: RecordError | None = None
+    reason: str = ""

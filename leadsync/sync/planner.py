@@ -1,0 +1,202 @@
+"""Planner: asks Redis and the CRM what a plan needs to know, in bulk, and puts the plans of many records together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from redis.asyncio import Redis
+
+from leadsync.amocrm import AmoCRMClient
+from leadsync.amocrm.catalogue import Catalogue
+from leadsync.mapping.desired import Desired
+from leadsync.state.facts import Fact
+from leadsync.state.links import Link, link_hash, load_wrote
+from leadsync.state.namespace import Namespace
+from leadsync.sync.changes import Outcome, RecordPlan, Step, contact_ref, lead_ref
+from leadsync.sync.compare import Current
+from leadsync.sync.match import Matcher, Member, Person
+from leadsync.sync.plan import (
+    Planned,
+    plan_known_contact,
+    plan_known_lead,
+    plan_link,
+    plan_new_contact,
+    plan_new_lead,
+    plan_note,
+)
+from leadsync.sync.resolve import Resolver, WantedContact, WantedLead
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """A record on its way to a plan: what it wants, what we remember, and what will be noted once its note is in."""
+
+    key: str
+    place: str
+    desired: Desired
+    noted: str
+    link: Link
+    resolver: Resolver
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A record's wants, typed for this account."""
+
+    mapped: Mapped
+    contact: WantedContact | None
+    lead: WantedLead | None
+
+    @property
+    def contact_keys(self) -> tuple[str, ...]:
+        """The contact keys of a person who has to be found, made or compared."""
+        return self.contact.keys if self.contact is not None and self.contact_moved else ()
+
+    @property
+    def contact_moved(self) -> bool:
+        """Whether the contact has to be found, made or compared."""
+        link = self.mapped.link
+        return self.contact is not None and (link.contact_id is None or link.said_contact != self.contact.said)
+
+    @property
+    def lead_moved(self) -> bool:
+        """Whether a lead that exists has to be compared."""
+        link = self.mapped.link
+        return self.lead is not None and link.lead_id is not None and link.said_lead != self.lead.said
+
+
+class Planner:
+    """Makes the plans of many records at once. `client` is None offline: then nobody is searched and nothing read."""
+
+    def __init__(
+        self,
+        client: AmoCRMClient | None,
+        redis: Redis,
+        names: Namespace,
+        catalogue: Catalogue,
+        matcher: Matcher,
+        zone: ZoneInfo,
+    ) -> None:
+        self._client = client
+        self._redis = redis
+        self._names = names
+        self._catalogue = catalogue
+        self._matcher = matcher
+        self._zone = zone
+
+    async def plan(self, wishes: Sequence[Wish]) -> list[RecordPlan]:
+        """One plan a record, in the same order; no key may come twice. Raises AmoCRMAPIError, StateUnavailable."""
+        contacts = await self._contacts(wishes)
+        leads = await self._leads([wish for wish in wishes if wish.lead_moved])
+        return [_put_together(wish, contacts, leads) for wish in wishes]
+
+    async def _contacts(self, wishes: Sequence[Wish]) -> dict[str, Planned]:
+        members = [
+            Member(wish.mapped.key, wish.contact, wish.mapped.link)
+            for wish in wishes
+            if wish.contact is not None and wish.contact_moved
+        ]
+        people = await self._matcher.people(members)
+        await self._read_contacts(people)
+        ids = [person.contact_id for person in people if person.contact_id is not None]
+        wrote = await load_wrote(self._redis, self._names, "contact", ids)
+        planned: dict[str, Planned] = {}
+        for person in people:
+            first, *others = (member.key for member in person.members)
+            planned[first] = self._contact(person, wrote)
+            planned |= {key: Planned(entity=planned[first].entity) for key in others}
+        return planned
+
+    def _contact(self, person: Person, wrote: Mapping[int, Mapping[str, str]]) -> Planned:
+        if person.promised_by is not None:
+            return Planned(entity=contact_ref(person.promised_by))
+        if person.contact_id is None:
+            return plan_new_contact(person)
+        if person.body is None:
+            return Planned(entity=person.contact_id)
+        current = self._current(person.body, "contacts")
+        return plan_known_contact(person, current, wrote[person.contact_id], self._matcher.country)
+
+    async def _read_contacts(self, people: Sequence[Person]) -> None:
+        unread = [one for one in people if one.contact_id is not None and one.body is None]
+        bodies = await self._read("contacts", [one.contact_id for one in unread if one.contact_id is not None])
+        for person in unread:
+            person.body = bodies.get(person.contact_id or 0)
+            if person.body is None and self._client is not None:
+                person.contact_id = None  # deleted in the CRM since we last saw it: the person is new there
+
+    async def _leads(self, wishes: Sequence[Wish]) -> dict[str, Planned]:
+        ids = [wish.mapped.link.lead_id for wish in wishes if wish.mapped.link.lead_id is not None]
+        bodies = await self._read("leads", ids)
+        wrote = await load_wrote(self._redis, self._names, "lead", ids)
+        return {wish.mapped.key: self._lead(wish, bodies, wrote) for wish in wishes}
+
+    def _lead(
+        self, wish: Wish, bodies: Mapping[int, dict[str, Any]], wrote: Mapping[int, Mapping[str, str]]
+    ) -> Planned:
+        lead_id = wish.mapped.link.lead_id
+        assert lead_id is not None
+        assert wish.lead is not None
+        body = bodies.get(lead_id)
+        if body is None or body.get("is_deleted"):
+            return Planned()  # a person deleted the lead: it is not made again
+        return plan_known_lead(wish.mapped.key, wish.lead, self._current(body, "leads"), wrote[lead_id])
+
+    async def _read(self, entity: Literal["contacts", "leads"], ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+        if not ids or self._client is None:
+            return {}
+        return await self._client.get_many(
+            entity, list(dict.fromkeys(ids)), filters=self._catalogue.account.is_api_filter_enabled
+        )
+
+    def _current(self, body: dict[str, Any], entity: Literal["contacts", "leads"]) -> Current:
+        return Current(body, entity, self._catalogue, self._zone)
+
+
+def wish_of(mapped: Mapped) -> Wish:
+    """What a record wants, typed. Raises ValueRefused when a value fits not its field."""
+    desired, resolver = mapped.desired, mapped.resolver
+    contact = resolver.contact(desired.contact) if desired.contact is not None else None
+    lead = resolver.lead(desired.lead, mapped.key) if desired.lead is not None else None
+    return Wish(mapped, contact, lead)
+
+
+def _put_together(wish: Wish, contacts: Mapping[str, Planned], leads: Mapping[str, Planned]) -> RecordPlan:
+    """One record's plan: contact, lead, link, note."""
+    mapped, link, key = wish.mapped, wish.mapped.link, wish.mapped.key
+    person = contacts.get(key, Planned(entity=link.contact_id))
+    steps: list[Step] = [person.step] if person.step else []
+    facts: list[Fact] = list(person.facts)
+    lead = leads.get(key, Planned(entity=link.lead_id))
+    if wish.lead is not None and link.lead_id is None:
+        lead = plan_new_lead(key, wish.lead, person.entity)
+    elif key in leads and lead.entity is None:
+        return _deleted(wish, tuple(facts))
+    facts += lead.facts
+    joined = plan_link(key, link, person.entity)
+    steps += [one for one in (lead.step, joined.step) if one]
+    facts += joined.facts
+    target = lead.entity or person.entity
+    if mapped.desired.note is not None and target is not None:
+        text = mapped.resolver.clean(mapped.desired.note.text)
+        steps += plan_note(key, link, text, mapped.noted, target, on_lead=lead.entity is not None)
+    return RecordPlan(
+        key, mapped.place, _outcome(wish, steps, lead), tuple(steps), tuple(facts), lead.entity, person.entity
+    )
+
+
+def _outcome(wish: Wish, steps: Sequence[Step], lead: Planned) -> Outcome:
+    if lead.entity == lead_ref(wish.mapped.key):
+        return "create"
+    return "update" if steps else "unchanged"
+
+
+def _deleted(wish: Wish, facts: tuple[Fact, ...]) -> RecordPlan:
+    mapped = wish.mapped
+    said = wish.lead.said if wish.lead else ""
+    facts += ((link_hash(mapped.key), "said_lead", said),)
+    reason = "the lead was deleted in amoCRM; it is not made again"
+    return RecordPlan(mapped.key, mapped.place, "unchanged", (), facts, reason=reason)

@@ -1,0 +1,117 @@
+"""Results: what a plan, a run or a push came to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from leadsync.events import Event, RequestFinished
+from leadsync.sync.changes import Change, Outcome, Route
+from leadsync.sync.send import NotAccepted
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedRow:
+    """A record that did not go through, for people: no value of it stands here."""
+
+    key: str
+    place: str
+    field: str | None
+    reason: str
+    do: str | None
+
+
+@dataclass(slots=True)
+class Plan:
+    """What a run would do. `outcomes` counts records; `requests` is what sending it takes."""
+
+    source: str
+    changes: list[Change] = field(default_factory=list)
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    refused: list[RefusedRow] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    steps: Counter[Route] = field(default_factory=Counter)
+    requests: int = 0
+    seconds: float = 0.0
+
+    @property
+    def records(self) -> int:
+        """How many records were looked at."""
+        return sum(self.outcomes.values())
+
+
+@dataclass(slots=True)
+class RunReport:
+    """What a run did. `created` and `updated` count `contacts`, `leads`, `notes`; `seconds` is its whole time."""
+
+    run_id: str
+    source: str
+    started_at: float
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    created: Counter[str] = field(default_factory=Counter)
+    updated: Counter[str] = field(default_factory=Counter)
+    refused: list[RefusedRow] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    requests: Mapping[str, int] = field(default_factory=dict)
+    throttled: int = 0
+    seconds: float = 0.0
+
+    @property
+    def records(self) -> int:
+        """How many records were looked at."""
+        return sum(self.outcomes.values())
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as plain data (contract of `run --format json`)."""
+        names = ("contacts", "leads", "notes")
+        counted: tuple[Outcome, ...] = ("unchanged", "skipped", "failed")
+        return {
+            "format_version": 1,
+            "run_id": self.run_id,
+            "source": self.source,
+            "started_at": self.started_at,
+            "summary": {
+                "records": self.records,
+                **{name: self.outcomes[name] for name in counted},
+            },
+            "created": {name: self.created[name] for name in names},
+            "updated": {name: self.updated[name] for name in names},
+            "requests": {
+                "total": sum(self.requests.values()),
+                "by_route": dict(self.requests),
+                "throttled": self.throttled,
+            },
+            "seconds": round(self.seconds, 3),
+            "refused": [asdict(one) for one in self.refused],
+            "warnings": self.warnings,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PushResult:
+    """What became of one pushed record; `message` says it in a sentence."""
+
+    success: bool
+    lead_id: int | None
+    contact_id: int | None
+    message: str
+
+
+class RequestCounter:
+    """Counts requests while it listens: by route, and those that amoCRM put off with 429."""
+
+    def __init__(self) -> None:
+        self.by_route: Counter[str] = Counter()
+        self.throttled = 0
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, RequestFinished):
+            self.by_route[f"{event.method} {event.route}"] += 1
+            self.throttled += event.status == 429
+
+
+def refusal_row(key: str, place: str, refused: NotAccepted) -> RefusedRow:
+    """An item that amoCRM did not accept, for people."""
+    return RefusedRow(key, place, refused.field, refused.reason, None)

@@ -1,0 +1,216 @@
+"""Send: batches on the wire. Written down before, healed after: one bad item does not take the others with it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from redis.asyncio import Redis
+
+from leadsync.amocrm import AmoCRMClient
+from leadsync.errors import (
+    AmoCRMAPIError,
+    AmoCRMBanned,
+    AmoCRMForbidden,
+    AmoCRMRateLimitError,
+    AmoCRMUnavailable,
+    AmoCRMUnknownOutcome,
+    AmoCRMValidationError,
+    AuthorizationRequired,
+    ItemRefusal,
+    Remedy,
+)
+from leadsync.state.facts import with_id
+from leadsync.state.journal import Entry, Journal, JournalItem
+from leadsync.state.marks import MARKS, load_mark
+from leadsync.state.namespace import Namespace
+from leadsync.sync.changes import Route
+from leadsync.sync.recover import Recovery
+
+MAX_LOST = 5
+"""How often an item may be sent, looked for and not found before it is given up for this run."""
+
+NOTHING_WRITTEN = (AmoCRMRateLimitError, AmoCRMUnavailable, AuthorizationRequired, AmoCRMBanned, AmoCRMForbidden)
+"""Errors after which the batch is surely not in the CRM, and which the next batch would meet too: the run stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotAccepted:
+    """Why one item did not go through; `field` names the part at fault where amoCRM says so."""
+
+    item: JournalItem
+    reason: str
+    remedy: Remedy
+    field: str | None = None
+    answer: tuple[ItemRefusal, ...] = ()
+
+
+@dataclass(slots=True)
+class Sent:
+    """What became of some items, by request_id."""
+
+    ids: dict[str, int] = field(default_factory=dict)
+    refused: dict[str, NotAccepted] = field(default_factory=dict)
+
+
+class Sender:
+    """Sends items of one route in batches and remembers what was accepted."""
+
+    def __init__(
+        self,
+        client: AmoCRMClient,
+        redis: Redis,
+        names: Namespace,
+        journal: Journal,
+        recovery: Recovery,
+        *,
+        batch_size: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._client = client
+        self._redis = redis
+        self._names = names
+        self._journal = journal
+        self._recovery = recovery
+        self._size = batch_size
+        self._clock = clock
+        self._marks: dict[str, int] = {}
+
+    async def send(self, route: Route, items: Sequence[JournalItem]) -> Sent:
+        """Send items until each is accepted or refused.
+
+        Raises what stops a run (NOTHING_WRITTEN, StateUnavailable); a batch whose outcome could not be found out stays
+        in the journal.
+        """
+        sent = Sent()
+        lost: Counter[str] = Counter()
+        queue = deque(items[start : start + self._size] for start in range(0, len(items), self._size))
+        while queue:
+            queue.extendleft(reversed(await self._batch(route, queue.popleft(), sent, lost)))
+        return sent
+
+    async def _batch(
+        self, route: Route, batch: Sequence[JournalItem], sent: Sent, lost: Counter[str]
+    ) -> list[Sequence[JournalItem]]:
+        """Send one batch; what is returned has to be sent (again)."""
+        entry = await self._journal.open(route, await self._mark(route), self._clock(), batch)
+        try:
+            ids, gone = await self._call(route, batch)
+        except AmoCRMValidationError as error:
+            await self._journal.close(entry, [])
+            return self._without_named(batch, error, sent)
+        except AmoCRMUnknownOutcome as error:
+            found = await self._recovery.look(entry)
+            await self._accept(route, entry, found, sent)
+            return self._lost(batch, found, error, sent, lost)
+        except NOTHING_WRITTEN:
+            await self._journal.close(entry, [])
+            raise
+        except AmoCRMAPIError as error:
+            await self._journal.close(entry, [])
+            return self._apart(batch, error, sent)
+        await self._accept(route, entry, ids, sent)
+        for item in batch:
+            if item.request_id in gone:
+                sent.refused[item.request_id] = NotAccepted(item, gone[item.request_id], Remedy.FIX_RECORD)
+        return []
+
+    async def _call(self, route: Route, batch: Sequence[JournalItem]) -> tuple[dict[str, int], dict[str, str]]:
+        """One request: ids by request_id, and the items that amoCRM does not know any more."""
+        payloads = [item.payload for item in batch]
+        if route in (Route.CREATE_CONTACTS, Route.CREATE_LEADS):
+            return await self._client.create(route.entity, payloads), {}
+        if route in (Route.NOTE_LEADS, Route.NOTE_CONTACTS):
+            return await self._client.create_notes(route.entity, payloads), {}
+        if route is Route.LINK_LEADS:
+            await self._client.link(route.entity, [_without(one, "request_id") for one in payloads])
+            return {item.request_id: int(item.payload["entity_id"]) for item in batch}, {}
+        answer = await self._client.update(route.entity, payloads)
+        ids = {item.request_id: int(item.payload["id"]) for item in batch if item.payload["id"] in answer.updated}
+        gone = {item.request_id: answer.missing[one] for item in batch if (one := item.payload["id"]) in answer.missing}
+        return ids, gone
+
+    async def _accept(self, route: Route, entry: Entry, ids: dict[str, int], sent: Sent) -> None:
+        facts = [
+            fact for item in entry.items if item.request_id in ids for fact in with_id(item.facts, ids[item.request_id])
+        ]
+        listed = _listed(route)
+        if ids and listed:
+            self._marks[listed] = max(self._marks.get(listed, 0), *ids.values())
+            facts.append((MARKS, listed, str(self._marks[listed])))
+        await self._journal.close(entry, facts)
+        sent.ids |= ids
+
+    async def _mark(self, route: Route) -> int:
+        listed = _listed(route)
+        if listed is None:
+            return 0
+        if listed not in self._marks:
+            mark = await load_mark(self._redis, self._names, listed)
+            self._marks[listed] = await self._newest_id(route) if mark is None else mark
+        return self._marks[listed]
+
+    async def _newest_id(self, route: Route) -> int:
+        is_note = route in (Route.NOTE_LEADS, Route.NOTE_CONTACTS)
+        newest = self._client.newest_notes if is_note else self._client.newest
+        async for page in newest(route.entity, until_id=0):
+            return max(int(one["id"]) for one in page)
+        return 0
+
+    def _without_named(
+        self, batch: Sequence[JournalItem], error: AmoCRMValidationError, sent: Sent
+    ) -> list[Sequence[JournalItem]]:
+        named = [item for item in batch if item.request_id in error.items]
+        if not named:
+            return self._apart(batch, error, sent)
+        for item in named:
+            refusals = error.items[item.request_id]
+            reason = "; ".join(f"{one.path}: {one.code}" for one in refusals)
+            path = refusals[0].path if refusals else None
+            sent.refused[item.request_id] = NotAccepted(item, reason, Remedy.FIX_RECORD, path, refusals)
+        rest = [item for item in batch if item.request_id not in error.items]
+        return [rest] if rest else []
+
+    def _apart(self, batch: Sequence[JournalItem], error: AmoCRMAPIError, sent: Sent) -> list[Sequence[JournalItem]]:
+        """A refusal that names nobody: halve until the one at fault stands alone."""
+        if len(batch) > 1:
+            return [batch[: len(batch) // 2], batch[len(batch) // 2 :]]
+        sent.refused[batch[0].request_id] = NotAccepted(batch[0], error.what, error.remedy)
+        return []
+
+    def _lost(
+        self,
+        batch: Sequence[JournalItem],
+        found: dict[str, int],
+        error: AmoCRMUnknownOutcome,
+        sent: Sent,
+        lost: Counter[str],
+    ) -> list[Sequence[JournalItem]]:
+        """What was looked for and is not there: sent again, in halves after a 504, given up after some rounds."""
+        missing = [item for item in batch if item.request_id not in found]
+        lost.update(item.request_id for item in missing)
+        for item in missing:
+            if lost[item.request_id] >= MAX_LOST:
+                sent.refused[item.request_id] = NotAccepted(item, error.what, Remedy.WAIT)
+        again = [item for item in missing if lost[item.request_id] < MAX_LOST]
+        if error.status == 504 and len(again) > 1:
+            self._size = max(1, len(batch) // 2)
+            return [again[: len(again) // 2], again[len(again) // 2 :]]
+        return [again] if again else []
+
+
+def _listed(route: Route) -> str | None:
+    """The list in which a route's new entities appear; None for routes that make none."""
+    return {
+        Route.CREATE_CONTACTS: "contacts",
+        Route.CREATE_LEADS: "leads",
+        Route.NOTE_LEADS: "leads/notes",
+        Route.NOTE_CONTACTS: "contacts/notes",
+    }.get(route)
+
+
+def _without(payload: Any, name: str) -> dict[str, Any]:
+    return {key: value for key, value in payload.items() if key != name}
