@@ -11,7 +11,10 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class RequestFinished:
-    """One request to amoCRM got its answer; `status` is None when it got none. `route` has ids replaced: `/leads/{id}`."""
+    """One request to amoCRM got its answer, or none: then `status` is None.
+
+    `route` has ids replaced: `/leads/{id}`; `seconds` is from sending to the whole answer.
+    """
 
     method: str
     route: str
@@ -75,14 +78,7 @@ class Warned:
 
 
 Event = (
-    RequestFinished
-    | RequestRetried
-    | TokensStored
-    | RecordsRead
-    | RecordsDone
-    | LeadCreated
-    | RecordRefused
-    | Warned
+    RequestFinished | RequestRetried | TokensStored | RecordsRead | RecordsDone | LeadCreated | RecordRefused | Warned
 )
 
 

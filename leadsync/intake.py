@@ -1,0 +1,139 @@
+"""Intake: from what a source found to what a record wants; the first half of every run, plan and push."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from leadsync.amocrm.catalogue import Catalogue
+from leadsync.config.loader import ConfiguredSource, LoadedMapping, Project
+from leadsync.errors import ConfigurationError, Problem, RecordError
+from leadsync.mapping.mapper import Mapper
+from leadsync.mapping.missing_keys import MissingKeys
+from leadsync.mapping.talk import Noted, talk_since
+from leadsync.mapping.yaml_mapper import MapperContext, load_mapper
+from leadsync.records import Record
+from leadsync.sources.base import RawRecord
+from leadsync.state.links import Link
+from leadsync.sync.planner import Mapped
+from leadsync.sync.resolve import Resolver
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedMapping:
+    """A mapping file made ready for this account: what it says, and how its names and texts are typed."""
+
+    mapper: Mapper
+    resolver: Resolver
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A record that was read and is wanted, with its key and how it is mapped."""
+
+    key: str
+    place: str
+    record: Record
+    mapping: PreparedMapping
+
+
+class Skipped(Exception):
+    """The mapping's `when` says that this record is none of ours; carries its key."""
+
+
+class Intake:
+    """Reads and maps the records of one configured source."""
+
+    def __init__(self, source: ConfiguredSource, mappings: Mapping[str | None, PreparedMapping]) -> None:
+        self.source = source
+        self._mappings = mappings
+        self.missing = MissingKeys()
+
+    def read(self, raw: RawRecord) -> Taken:
+        """Read a raw record. Raises RecordError when it cannot be, Skipped when it is not wanted."""
+        return self.take(raw.read(), raw.place)
+
+    def take(self, record: Record, place: str) -> Taken:
+        """Give a record its key and its mapping. Raises RecordError, Skipped."""
+        mapping = self._mappings.get(record.source) or self._mappings.get(None)
+        if mapping is None:
+            known = ", ".join(sorted(str(one) for one in self._mappings))
+            raise RecordError(
+                f"no mapping for records whose source is {record.source!r}",
+                field="source",
+                where=place,
+                do=f"name one under sources.{self.source.name}.mapping, which has: {known}",
+            )
+        key = mapping.mapper.key(record)
+        if not mapping.mapper.wanted(record):
+            raise Skipped(key)
+        return Taken(key, place, record, mapping)
+
+    def map(self, taken: Taken, link: Link) -> Mapped:
+        """Say what a record wants, given what we remember of it. Raises RecordError."""
+        noted = Noted.from_bytes(b64decode(link.noted)) if link.noted else None
+        talk, noted_then = talk_since(taken.record, noted)
+        desired = taken.mapping.mapper.map(taken.record, talk)
+        self.missing.add(taken.record, desired.missing)
+        noted_text = b64encode(noted_then.to_bytes()).decode()
+        return Mapped(taken.key, taken.place, desired, noted_text, link, taken.mapping.resolver)
+
+
+class Intakes:
+    """The intakes of a project's sources; every mapping file is compiled once, with all its mistakes at once."""
+
+    def __init__(self, project: Project, catalogue: Catalogue) -> None:
+        self._project = project
+        self._catalogue = catalogue
+        self._mappings: dict[str, PreparedMapping] = {}
+        self._compile()
+
+    def of(self, name: str) -> Intake:
+        """The intake of one source."""
+        source = self._project.sources[name]
+        return Intake(source, {value: self._mappings[str(one.path)] for value, one in source.mappings.items()})
+
+    def for_record(self, record: Record) -> Intake:
+        """The intake of the first source that has a mapping for this record. Raises RecordError."""
+        for name, source in self._project.sources.items():
+            if record.source in source.mappings or None in source.mappings:
+                return self.of(name)
+        raise RecordError(
+            f"no source of leadsync.yaml has a mapping for records whose source is {record.source!r}",
+            field="source",
+            do="add one under `mapping:`",
+        )
+
+    def _compile(self) -> None:
+        problems: list[Problem] = []
+        for source in self._project.sources.values():
+            for loaded in source.mappings.values():
+                if str(loaded.path) not in self._mappings:
+                    try:
+                        self._mappings[str(loaded.path)] = self._prepare(loaded)
+                    except ConfigurationError as error:
+                        if not error.problems:
+                            raise
+                        problems += error.problems
+        if problems:
+            raise ConfigurationError("the mappings have mistakes", do="correct them", problems=problems)
+
+    def _prepare(self, loaded: LoadedMapping) -> PreparedMapping:
+        file = self._project.file
+        zone = ZoneInfo(file.defaults.timezone)
+        mapper = load_mapper(loaded, MapperContext(country=file.defaults.country, zone=zone, tables=file.tables))
+        resolver = Resolver(
+            self._catalogue,
+            country=file.defaults.country,
+            zone=account_zone(self._catalogue, zone),
+            strip_emoji=file.amocrm.four_byte_characters == "strip",
+            key_field=loaded.file.key_field if mapper.key_field is None else mapper.key_field,
+        )
+        return PreparedMapping(mapper, resolver)
+
+
+def account_zone(catalogue: Catalogue, default: ZoneInfo) -> ZoneInfo:
+    """The zone in which the account's dates begin."""
+    return ZoneInfo(catalogue.account.timezone) if catalogue.account.timezone else default

@@ -1,0 +1,202 @@
+"""Steps: what happens to a handful of records, from their keys to what we remember of them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+from zoneinfo import ZoneInfo
+
+from leadsync.amocrm.catalogue import Catalogue
+from leadsync.errors import RecordError, Remedy
+from leadsync.events import LeadCreated, RecordRefused
+from leadsync.intake import Intake, Taken, account_zone
+from leadsync.project import Connections
+from leadsync.state.claims import Claims
+from leadsync.state.facts import remember
+from leadsync.state.journal import Journal
+from leadsync.state.links import load_links
+from leadsync.state.refused import Refused, RefusedRecords
+from leadsync.sync.apply import Applied, Applier
+from leadsync.sync.changes import Outcome, RecordPlan
+from leadsync.sync.match import Matcher
+from leadsync.sync.planner import Planner, Wish, wish_of
+from leadsync.sync.recover import Recovery
+from leadsync.sync.results import RefusedRow, refusal_row
+from leadsync.sync.send import Sender
+
+logger = logging.getLogger("leadsync")
+
+Thing = TypeVar("Thing")
+
+FIRST_WAIT, LONGEST_WAIT = 0.02, 1.0
+"""Seconds between two looks whether another worker has given a record back."""
+
+COUNTED = {"contact": "contacts", "lead": "leads", "note": "notes"}
+
+
+@dataclass(slots=True)
+class Done:
+    """What became of one record. `created` and `updated` count contacts, leads and notes."""
+
+    key: str
+    place: str
+    outcome: Outcome
+    lead_id: int | None = None
+    contact_id: int | None = None
+    created: Counter[str] = field(default_factory=Counter)
+    updated: Counter[str] = field(default_factory=Counter)
+    refused: list[RefusedRow] = field(default_factory=list)
+
+
+class Steps:
+    """Plans records, or plans and applies them, for one account.
+
+    With `promises` (a plan that is not applied) contacts that earlier records would create are known to later ones.
+    """
+
+    def __init__(
+        self, connections: Connections, catalogue: Catalogue, claims: Claims, promises: dict[str, str] | None = None
+    ) -> None:
+        file = connections.project.file
+        zone = account_zone(catalogue, ZoneInfo(file.defaults.timezone))
+        client, redis, names = connections.client, connections.redis, connections.names
+        self._connections = connections
+        self._claims = claims
+        self._turn = asyncio.Lock()  # claims are this process's: two tasks of it would both hold one
+        self._planner = Planner(
+            client, redis, names, catalogue, Matcher(client, redis, names, file.defaults.country, promises), zone
+        )
+        self.recovery = Recovery(client, redis, names, catalogue, zone)
+        journal = Journal(redis, names, claims.owner)
+        sender = Sender(client, redis, names, journal, self.recovery, batch_size=file.amocrm.batch_size)
+        self._applier = Applier(sender)
+        self.refused = RefusedRecords(redis, names)
+
+    async def plan(self, intake: Intake, taken: Sequence[Taken]) -> list[RecordPlan]:
+        """Plan records without writing anything. Raises AmoCRMAPIError, StateUnavailable."""
+        wishes, failed = await self._wishes(intake, taken)
+        return failed + await self._planner.plan(wishes)
+
+    async def sync(self, intake: Intake, taken: Sequence[Taken]) -> tuple[list[Done], list[Taken]]:
+        """Plan and apply records; those another worker is busy with come back untouched.
+
+        Raises what stops a run: AmoCRMAPIError, StateUnavailable.
+        """
+        async with self._turn:
+            return await self._sync(intake, taken)
+
+    async def _sync(self, intake: Intake, taken: Sequence[Taken]) -> tuple[list[Done], list[Taken]]:
+        mine, others = await self._claimed(taken, [[f"key:{one.key}"] for one in taken])
+        held = [f"key:{one.key}" for one in mine]
+        try:
+            wishes, failed = await self._wishes(intake, mine)
+            people = [[f"person:{key}" for key in wish.contact_keys] for wish in wishes]
+            free, waiting = await self._claimed(wishes, people)
+            held += [name for names in people for name in names]
+            by_key = {one.key: one for one in mine}
+            others += [by_key[wish.mapped.key] for wish in waiting]
+            plans = failed + await self._planner.plan(free)
+            return await self._apply(intake, plans), others
+        finally:
+            await self._claims.release(held)
+
+    async def finish(self, intake: Intake, taken: Sequence[Taken]) -> list[Done]:
+        """Like `sync`, but waits for other workers that are busy with some of the records."""
+        done: list[Done] = []
+        left, wait = list(taken), FIRST_WAIT
+        while left:
+            more, left = await self.sync(intake, left)
+            done += more
+            if left:
+                await asyncio.sleep(wait)
+                wait = min(LONGEST_WAIT, wait * 1.5)
+        return done
+
+    async def _wishes(self, intake: Intake, taken: Sequence[Taken]) -> tuple[list[Wish], list[RecordPlan]]:
+        links = await load_links(self._connections.redis, self._connections.names, [one.key for one in taken])
+        wishes: list[Wish] = []
+        failed: list[RecordPlan] = []
+        for one in taken:
+            try:
+                wishes.append(wish_of(intake.map(one, links[one.key])))
+            except RecordError as error:
+                failed.append(RecordPlan(one.key, one.place, "failed", refusal=error))
+        return wishes, failed
+
+    async def _claimed(
+        self, things: Sequence[Thing], names: Sequence[Sequence[str]]
+    ) -> tuple[list[Thing], list[Thing]]:
+        got = await self._claims.take(names)
+        mine = [one for one, taken in zip(things, got, strict=True) if taken]
+        return mine, [one for one, taken in zip(things, got, strict=True) if not taken]
+
+    async def _apply(self, intake: Intake, plans: Sequence[RecordPlan]) -> list[Done]:
+        redis, names = self._connections.redis, self._connections.names
+        await remember(redis, names, [fact for plan in plans for fact in plan.facts])
+        applied = await self._applier.apply([plan for plan in plans if plan.refusal is None])
+        done = [self._done(one) for one in applied]
+        done += [self.refuse(plan.key, plan.place, plan.refusal) for plan in plans if plan.refusal is not None]
+        await self._keep(intake, plans, applied)
+        return done
+
+    def _done(self, applied: Applied) -> Done:
+        plan = applied.plan
+        done = Done(plan.key, plan.place, plan.outcome, applied.lead_id, applied.contact_id)
+        for step in applied.accepted:
+            if step.change.entity in COUNTED:
+                counts = done.created if step.change.action == "create" else done.updated
+                counts[COUNTED[step.change.entity]] += 1
+        if done.created["leads"] and applied.lead_id is not None:
+            logger.info("lead %d was created", applied.lead_id)
+            self._connections.listeners(LeadCreated(applied.lead_id, applied.contact_id))
+        if applied.refused:
+            done.outcome = "failed"
+            done.refused = [refusal_row(plan.key, plan.place, one) for one in applied.refused]
+            for row in done.refused:
+                self._tell(row)
+        return done
+
+    def refuse(self, key: str, place: str, error: RecordError) -> Done:
+        """A record that cannot go on, told to whoever listens."""
+        row = RefusedRow(key, place, error.field, error.what, error.do)
+        self._tell(row)
+        return Done(key, place, "failed", refused=[row])
+
+    def _tell(self, row: RefusedRow) -> None:
+        logger.error("a record was refused at %s: %s", row.field or "its reading", row.reason)
+        self._connections.listeners(RecordRefused(row.key, row.field, row.reason))
+
+    async def _keep(self, intake: Intake, plans: Sequence[RecordPlan], applied: Sequence[Applied]) -> None:
+        """Keep what was refused, and forget the refusals of what went through."""
+        now = time.time()
+        name = intake.source.name
+        kept = [refused_of(plan.key, plan.place, name, plan.refusal, now) for plan in plans if plan.refusal]
+        kept += [_refused_item(one, name, now) for one in applied if one.refused]
+        await self.refused.keep(kept)
+        await self.refused.drop([one.plan.key for one in applied if not one.refused])
+
+
+def refused_of(key: str, place: str, source: str, error: RecordError, at: float) -> Refused:
+    """A record refused before anything was sent."""
+    return Refused(key, source, place, error.what, error.remedy, error.field, at, do=error.do)
+
+
+def _refused_item(applied: Applied, source: str, at: float) -> Refused:
+    first = applied.refused[0]
+    answer = {"errors": [{"code": one.code, "path": one.path, "detail": one.detail} for one in first.answer]}
+    return Refused(
+        applied.plan.key,
+        source,
+        applied.plan.place,
+        first.reason,
+        Remedy(first.remedy),
+        first.field,
+        at,
+        payload=first.item.payload,
+        answer=answer,
+    )
