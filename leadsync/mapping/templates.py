@@ -1,0 +1,171 @@
+"""Templates of a mapping file: compiled once, with every mistake told at its line; rendered to text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import CodeType, TracebackType
+from typing import Any
+
+from jinja2 import Template as JinjaTemplate
+from jinja2 import TemplateSyntaxError, UndefinedError
+from jinja2.exceptions import SecurityError
+from jinja2.runtime import Context
+
+from leadsync.config.document import Document
+from leadsync.config.nearest import nearest
+from leadsync.errors import ConfigurationError, Place, Problem, TemplateFailed
+from leadsync.mapping.absent import UnknownNameError
+from leadsync.mapping.bounds import MAX_TEXT, TooMuch, check_length
+from leadsync.mapping.environment import MappingEnvironment
+from leadsync.mapping.syntax import Bounding, mistakes, names
+
+_EXPRESSION = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
+_LONGEST_SHOWN = 120
+
+_REASONS: tuple[tuple[type[BaseException], str], ...] = (
+    (ZeroDivisionError, "it divides by zero"),
+    (RecursionError, "it calls itself without end, or its data is nested too deeply"),
+    (MemoryError, "it needs too much memory"),
+    (OverflowError, "a number or a range is too big"),
+    (TypeError, "it puts together values that do not go together (text, number, none)"),
+)
+"""What an exception inside a template means; never its own message, which may hold a part of the record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """One value of a mapping file. `field` is its dotted path, `place` where its text begins, `names` what it reads.
+
+    `constant` is the text of a template without any expression.
+    """
+
+    field: str
+    place: Place
+    source: str
+    environment: MappingEnvironment
+    names: frozenset[str]
+    constant: str | None
+    code: JinjaTemplate | None
+
+    def render(self, values: dict[str, Any]) -> str:
+        """The text for these values, which hold Jinja's globals too. Raises TemplateFailed, never anything else."""
+        if self.code is None:
+            return self.constant or ""
+        environment = self.environment
+        environment.work.restart()
+        try:
+            parts = list(self.code.root_render_func(Context(environment, values, self.field, {})))
+            check_length(sum(map(len, parts)))
+            return _encodable("".join(parts))
+        except Exception as error:
+            failure = self._failure(error, values)
+        raise failure  # outside of the block: the first error may hold a part of the record
+
+    def _failure(self, error: Exception, values: Mapping[str, Any]) -> TemplateFailed:
+        line = self._line(error.__traceback__)
+        what, do = _explained(error, values)
+        shown = self._expression(line, str(error.message) if isinstance(error, UnknownNameError) else None)
+        return TemplateFailed(f"{what} in {shown}", field=self.field, where=line_place(self.place, line), do=do)
+
+    def _line(self, trace: TracebackType | None) -> int:
+        assert self.code is not None
+        line = 1
+        while trace is not None:
+            if trace.tb_frame.f_code.co_filename == self.code.filename:
+                line = self.code.get_corresponding_lineno(trace.tb_lineno)
+            trace = trace.tb_next
+        return line
+
+    def _expression(self, line: int, name: str | None) -> str:
+        """The expression at fault: the first one from that line on, which holds the name if it is known."""
+        begins = sum(len(text) for text in self.source.splitlines(keepends=True)[: line - 1])
+        found = [match.group() for match in _EXPRESSION.finditer(self.source) if match.end() > begins]
+        holding = [text for text in found if name is None or re.search(rf"\b{re.escape(name)}\b", text)]
+        text = " ".join((holding or found or [self.source])[0].split())
+        return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
+
+
+def line_place(place: Place, line: int) -> Place:
+    """The place of a template's line, counted from 1, when its text begins at `place`."""
+    return place if line <= 1 else Place(place.file, place.line + line - 1)
+
+
+def _encodable(text: str) -> str:
+    """Half an emoji inside the data of a record cannot be sent: it becomes a question mark."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _explained(error: Exception, values: Mapping[str, Any]) -> tuple[str, str]:
+    """What happened, and what to do about it."""
+    if isinstance(error, UnknownNameError):
+        name = str(error.message)
+        near = nearest(name, (known for known in values if known != name))
+        either = f"did you mean `{near}`? Otherwise " if near else ""
+        do = f"{either}correct the name, or allow for its absence: `{name} | default('')`"
+        return f"`{name}` is neither a field of every record nor in this one", do
+    if isinstance(error, UndefinedError):
+        return "a key that this record's data does not have is used as a value", "allow for its absence: `| default(…)`"
+    if isinstance(error, TooMuch):
+        do = f"make less of it; a template may make {MAX_TEXT:_} characters"
+        return f"the template goes too far: {error.message}", do
+    if isinstance(error, SecurityError):
+        return (
+            "the sandbox does not allow this",
+            "templates see a record's data and filters only; write a filter plugin",
+        )
+    reason = next((text for kind, text in _REASONS if isinstance(error, kind)), "an expression fails")
+    do = "try the record with `leadsync explain`, and allow for what it does not have: `| default(…)`"
+    return f"{reason} ({type(error).__name__})", do
+
+
+class Compiler:
+    """Compiles the templates of one file and collects what is wrong with them; `names` are all they read."""
+
+    def __init__(self, document: Document, environment: MappingEnvironment) -> None:
+        self._document = document
+        self._environment = environment
+        self._problems: list[Problem] = []
+        self.names: frozenset[str] = frozenset()
+
+    def compile(self, source: str, *path: str | int) -> Template:
+        """The template at a path of the file; after a mistake an empty one, so that the others are looked at too."""
+        place = self._document.text_place(*path)
+        before = len(self._problems)
+        code, used = self._code(source, f"<mapping {place.file} {'.'.join(map(str, path))}>", place)
+        constant = "" if len(self._problems) > before else None if code else source.rstrip("\n")
+        return Template(".".join(map(str, path)), place, source, self._environment, used, constant, code)
+
+    def finish(self) -> None:
+        """Raise ConfigurationError with every problem there was."""
+        if self._problems:
+            count = len(self._problems)
+            what = f"{count} template{'s' if count > 1 else ''} of this mapping cannot be read"
+            raise ConfigurationError(what, where=self._problems[0].place.file, problems=self._problems)
+
+    def _code(self, source: str, filename: str, place: Place) -> tuple[JinjaTemplate | None, frozenset[str]]:
+        try:
+            tree = self._environment.parse(source)
+            found = list(mistakes(tree, self._environment))
+            for mistake in found:
+                self._tell(mistake.what, line_place(place, mistake.line), mistake.do)
+            if found or _is_plain(source):
+                return None, frozenset()
+            used = names(tree)
+            self.names |= used
+            code = self._environment.compile(Bounding(self._environment).visit(tree), filename=filename)
+            assert isinstance(code, CodeType)
+            return JinjaTemplate.from_code(self._environment, code, self._environment.globals), used
+        except TemplateSyntaxError as error:
+            self._tell(f"the template cannot be read: {error.message}", line_place(place, error.lineno))
+        except (SyntaxError, RecursionError, MemoryError):
+            self._tell("the template is nested too deeply", place, "make a filter plugin or a table of it")
+        return None, frozenset()
+
+    def _tell(self, what: str, place: Place, do: str | None = None) -> None:
+        self._problems.append(self._document.problem(what, place, do))
+
+
+def _is_plain(source: str) -> bool:
+    return not any(mark in source for mark in ("{{", "{%", "{#"))
