@@ -90,6 +90,7 @@ _SINGLE: Table = [
     ("POST", "/_sandbox/seed", control.sow),
     ("POST", "/_sandbox/reset", control.reset),
     ("POST", "/_sandbox/token", control.tokens),
+    ("PUT", "/_sandbox/client", control.register),
     ("GET", "/_sandbox/dump", control.dump),
 ]
 

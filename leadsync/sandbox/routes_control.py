@@ -125,6 +125,16 @@ def _issued(replica: Replica, body: dict[str, Any], user_id: int) -> dict[str, A
     raise Refused(400, {"error": "issue is one of pair, long_lived, code"})
 
 
+def register(replica: Replica, call: Call) -> Response:
+    """`PUT client`: registers other `client_id`, `client_secret` or `redirect_uri`; answers all three."""
+    oauth, body = replica.oauth, _body(call)
+    for key in ("client_id", "client_secret", "redirect_uri"):
+        setattr(oauth, key, str(body.get(key, getattr(oauth, key))))
+    return _json(
+        {"client_id": oauth.client_id, "client_secret": oauth.client_secret, "redirect_uri": oauth.redirect_uri}
+    )
+
+
 def dump(replica: Replica, call: Call) -> Response:
     """`GET dump`: the whole content, entities as they read."""
     account = replica.account
