@@ -1,0 +1,1 @@
+"""Tests of the amoCRM client, through its public door and over real sockets."""
