@@ -1,0 +1,100 @@
+"""The command `leadsync`: one file per command, imported only when it is used."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from leadsync.errors import LeadsyncError
+
+COMMANDS = {
+    "demo": "Sample talks through the whole thing, against the sandbox: no account needed.",
+    "dry-run": "Show what a run would do; nothing is written.",
+    "run": "Bring the talks of a source into amoCRM.",
+    "validate": "Check the files, then the names against the account, then what can be reached.",
+    "fields": "List the account's custom fields, pipelines, statuses and users.",
+    "auth": "Log in to amoCRM, see the login, end it.",
+    "sandbox": "Run the amoCRM look-alike on a port of its own.",
+}
+"""Every command with its one line for `--help`, in the order a newcomer meets them."""
+
+EXIT_CODES = """\b
+Exit codes, the same for every command:
+   0  done, nothing wrong
+   1  failed
+   2  --exit-code was given and there are changes
+   3  done, but some records were refused
+   4  refused to start (safety limit, stale plan)
+  77  authorisation needed: leadsync auth login
+  78  bad configuration or usage
+ 130  interrupted
+"""
+
+USAGE_EXIT = 78
+"""Exit code of a wrong option; click's own 2 would read as `there are changes`."""
+
+
+class Commands(click.Group):
+    """The commands by name; each is imported from `leadsync.cli.NAME` when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module = import_module(f"leadsync.cli.{name.replace('-', '_')}")
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS:
+            from difflib import get_close_matches  # noqa: PLC0415 - only a slip of the keyboard needs it
+
+            near = get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise click.UsageError(f"No such command {args[0]!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Commands, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="leadsync", message="leadsync %(version)s")
+def cli() -> None:
+    """Turn the talks of your bots into contacts, leads and notes in amoCRM.
+
+    Start with `leadsync demo`; it needs no account. Then edit leadsync.yaml, look at `leadsync dry-run`, and
+    `leadsync run`.
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command and exit with its code; what a user can cause ends in a message, never in a stack trace."""
+    sys.exit(run_command(arguments))
+
+
+def run_command(arguments: list[str] | None = None) -> int:
+    """Run a command; its exit code."""
+    try:
+        result: Any = cli.main(args=arguments, prog_name="leadsync", standalone_mode=False)
+    except LeadsyncError as error:
+        click.echo(f"leadsync: {error}", err=True)
+        return error.exit_code
+    except click.Abort:
+        click.echo("leadsync: interrupted; what was finished is remembered", err=True)
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return USAGE_EXIT
+    except KeyboardInterrupt:
+        click.echo("leadsync: interrupted; what was finished is remembered", err=True)
+        return 130
+    return result if isinstance(result, int) else 0

@@ -1,0 +1,128 @@
+"""`leadsync demo`: sample talks → embedded Redis → dry-run → run, against the sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+from redis.asyncio import Redis
+from rich.rule import Rule
+from rich.text import Text
+
+from leadsync.cli.options import project_options
+from leadsync.cli.output import ProgressBar, console, print_lines
+from leadsync.errors import ConfigurationError
+from leadsync.pipeline import Pipeline
+from leadsync.report.plan_text import change_lines, summary_lines
+from leadsync.report.run_text import run_lines
+from leadsync.sync.results import Plan, RunReport
+
+PACKAGE = Path(__file__).parent.parent
+SHOWN_RECORDS = 3
+"""Records whose diff is shown whole; the rest is counted."""
+
+NOT_FOR_A_DEMO = ("AMOCRM_SUBDOMAIN", "AMOCRM_BASE_URL", "AMOCRM_ACCESS_TOKEN", "REDIS_URL")
+"""Variables that would lead the sample talks into somebody's real account or Redis."""
+
+
+@click.command("demo")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default="leadsync-demo")
+@project_options
+def command(folder: Path, config: str | None) -> int:
+    """Sample talks through the whole thing: FOLDER gets a project with its own Redis and its own amoCRM look-alike.
+
+    Nothing outside FOLDER is touched, no account is needed. A second demo in the same FOLDER finds nothing to change.
+    """
+    for name in NOT_FOR_A_DEMO:
+        os.environ.pop(name, None)
+    project = _project_folder(folder)
+    out = console()
+    plan, report, again = asyncio.run(_demo(project))
+    out.print(Rule("dry-run: what would happen", align="left"))
+    print_lines(_some_of(plan))
+    out.print(Rule("run: what happened", align="left"))
+    print_lines(run_lines(report))
+    out.print(Rule("dry-run again", align="left"))
+    print_lines(summary_lines(again, 6.5))
+    out.print(Rule("try next", align="left"))
+    print_lines(_next_steps(folder))
+    return 3 if report.refused else 0
+
+
+def _project_folder(folder: Path) -> Path:
+    """The demo's project: the sample files, copied where they are not there yet; edited ones stay."""
+    sample = PACKAGE / "sample"
+    files = sample if (sample / "leadsync.yaml").exists() else PACKAGE.parent
+    try:
+        (folder / "mappings").mkdir(parents=True, exist_ok=True)
+        for name in ("leadsync.yaml", *(f"mappings/{one.name}" for one in (files / "mappings").glob("*.yaml"))):
+            if not (folder / name).exists():
+                shutil.copyfile(files / name, folder / name)
+    except OSError as error:
+        raise ConfigurationError(f"cannot write the demo: {error.strerror}", where=str(folder)) from None
+    return folder / "leadsync.yaml"
+
+
+async def _demo(path: Path) -> tuple[Plan, RunReport, Plan]:
+    with ProgressBar("demo") as progress:
+        async with Pipeline.from_file(path, listener=progress) as pipeline:
+            await load_talks(pipeline.connections.redis)
+            source = next(iter(pipeline.project.sources))
+            return await pipeline.plan(source), await pipeline.run(source), await pipeline.plan(source)
+
+
+def sample_talks() -> Iterator[dict[str, Any]]:
+    """The sample talks: two dozen, from Telegram, Avito and a web chat."""
+    for line in (PACKAGE / "sample" / "dialogs.jsonl").read_bytes().splitlines():
+        yield orjson.loads(line)
+
+
+async def load_talks(redis: Redis) -> None:
+    """Write the sample talks as bots do: Avito's as a hash with a list of messages, the others as one JSON string."""
+    async with redis.pipeline(transaction=True) as pipe:
+        for talk in sample_talks():
+            key = f"dialog:{talk['id']}"
+            if talk["source"] == "avito":
+                messages = [orjson.dumps(one) for one in talk.pop("messages")]
+                pipe.delete(f"{key}:messages")
+                pipe.hset(key, mapping={name: _plain(value) for name, value in talk.items() if value is not None})
+                pipe.rpush(f"{key}:messages", *messages)
+            else:
+                pipe.set(key, orjson.dumps(talk))
+        await pipe.execute()
+
+
+def _plain(value: Any) -> str | bytes:
+    return value if isinstance(value, str) else orjson.dumps(value)
+
+
+def _some_of(plan: Plan) -> Iterator[Text]:
+    keys = list(islice(dict.fromkeys(one.key for one in plan.changes), SHOWN_RECORDS))
+    for key in keys:
+        yield Text(key, style="bold")
+        for change in plan.changes:
+            if change.key == key:
+                yield from change_lines(change)
+        yield Text()
+    others = len({one.key for one in plan.changes}) - len(keys)
+    if others > 0:
+        yield Text(f"… and {others} more talks\n", style="dim")
+    yield from summary_lines(plan, 6.5)
+
+
+def _next_steps(folder: Path) -> Iterator[Text]:
+    yield Text(f"The project is in {folder}/: leadsync.yaml, mappings/, its Redis and its amoCRM look-alike.")
+    yield Text(f"  cd {folder}", style="bold")
+    for line, why in (
+        ("leadsync fields", "what the account calls its fields, for mappings/telegram.yaml"),
+        ("leadsync dry-run", "edit a mapping, then see what it would change"),
+        ("leadsync run", "bring it into the CRM"),
+    ):
+        yield Text(f"  {line:<18}", style="bold").append(why, style="not bold dim")

@@ -1,0 +1,50 @@
+"""`leadsync dry-run`: the plan, printed and not applied."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+
+from leadsync.cli.options import format_option, project_options, selection_options
+from leadsync.cli.output import ProgressBar, print_json, print_lines
+from leadsync.pipeline import Pipeline
+from leadsync.report.plan_json import plan_json
+from leadsync.report.plan_text import plan_lines
+from leadsync.sync.results import Plan
+
+THERE_ARE_CHANGES = 2
+SOME_REFUSED = 3
+
+
+@click.command("dry-run")
+@selection_options
+@format_option("text", "json")
+@click.option("--exit-code", is_flag=True, help="End with 2 when there are changes.")
+@project_options
+def command(
+    source: str | None, limit: int | None, record: str | None, format_: str, exit_code: bool, config: str | None
+) -> int:
+    """Show what a run would do: who is created, what changes, which notes are added. Nothing is written.
+
+    \b
+    Examples:
+      leadsync dry-run
+      leadsync dry-run --record telegram:42
+      leadsync dry-run --format json | jq .summary
+    """
+    plan, rate = asyncio.run(_plan(source, limit, record, config))
+    if format_ == "json":
+        print_json(plan_json(plan, requests_per_second=rate))
+    else:
+        print_lines(plan_lines(plan, requests_per_second=rate))
+    if plan.refused:
+        return SOME_REFUSED
+    return THERE_ARE_CHANGES if exit_code and plan.changes else 0
+
+
+async def _plan(source: str | None, limit: int | None, record: str | None, config: str | None) -> tuple[Plan, float]:
+    with ProgressBar("dry-run") as progress:
+        async with Pipeline.from_file(config, listener=progress) as pipeline:
+            plan = await pipeline.plan(source, limit=limit, record=record)
+            return plan, pipeline.project.file.amocrm.requests_per_second
