@@ -56,16 +56,17 @@ def failed(method: str, response: httpx.Response) -> AmoCRMAPIError:
     return failure
 
 
-@pytest.mark.parametrize("status", range(300, 600))
-@pytest.mark.parametrize(("read", "method"), [(True, "GET"), (False, "POST"), (False, "PATCH")])
-def test_every_status_has_its_class(status: int, read: bool, method: str) -> None:
+@pytest.mark.parametrize("method", ["GET", "POST", "PATCH"])
+def test_every_status_has_its_class(method: str) -> None:
     """Every status that is no success has a class, on a read and on a write, with a JSON body and with a page."""
-    general = UNAVAILABLE_OR_UNKNOWN if status >= 500 else (AmoCRMAPIError, AmoCRMAPIError)
-    as_json = failed(method, httpx.Response(status, json={"title": "Oops"}))
-    as_page = failed(method, httpx.Response(status, text=PAGE))
-    assert type(as_json) is JSON_STATUSES.get(status, general)[0 if read else 1]
-    assert type(as_page) is PAGE_STATUSES.get(status, general)[0 if read else 1]
-    assert as_json.status == as_page.status == status
+    side = 0 if method == "GET" else 1
+    for status in range(300, 600):
+        general = UNAVAILABLE_OR_UNKNOWN if status >= 500 else (AmoCRMAPIError, AmoCRMAPIError)
+        as_json = failed(method, httpx.Response(status, json={"title": "Oops"}))
+        as_page = failed(method, httpx.Response(status, text=PAGE))
+        assert type(as_json) is JSON_STATUSES.get(status, general)[side], status
+        assert type(as_page) is PAGE_STATUSES.get(status, general)[side], status
+        assert as_json.status == as_page.status == status
 
 
 @pytest.mark.parametrize("status", [200, 201, 204, 299])
