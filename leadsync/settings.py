@@ -14,7 +14,7 @@ from typing import Annotated, Self
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from dotenv.parser import parse_stream
+from dotenv.parser import Binding, parse_stream
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -113,29 +113,24 @@ def read_environment(folder: Path) -> tuple[Mapping[str, str], list[Problem]]:
     except OSError as error:
         reason = f"the file cannot be read: {(error.strerror or 'no reason given').lower()}"
         return _filled(os.environ), [Problem(reason, Place(str(file)), do="let this user read it, or remove it")]
+    bindings = list(parse_stream(StringIO(text)))
     problems = [
-        Problem(
-            "this line is not NAME=value", Place(str(file), line), do="repair it, or begin it with # to leave it out"
-        )
-        for line, wrong in _lines(text)
-        if wrong
+        Problem("this line is not NAME=value", Place(str(file), _line(one)), do="repair it, or put # before it")
+        for one in bindings
+        if one.error
     ]
-    written = {} if problems else dotenv_values(stream=StringIO(text))
-    return {**_filled(written), **_filled(os.environ)}, problems
+    readable = "".join(one.original.string for one in bindings if not one.error)
+    return {**_filled(dotenv_values(stream=StringIO(readable))), **_filled(os.environ)}, problems
 
 
 def _filled(values: Mapping[str, str | None]) -> dict[str, str]:
     return {name: value for name, value in values.items() if value}
 
 
-def _lines(text: str) -> list[tuple[int, bool]]:
-    """For each statement of a `.env`: its line, and whether it is no statement."""
-    found = []
-    for binding in parse_stream(StringIO(text)):
-        blank = len(binding.original.string) - len(binding.original.string.lstrip())
-        line = binding.original.line + binding.original.string.count("\n", 0, blank)
-        found.append((line, binding.error or (binding.key is not None and binding.value is None)))
-    return found
+def _line(binding: Binding) -> int:
+    """Where a statement of a `.env` begins: the parser counts the empty lines above as part of it."""
+    text = binding.original.string
+    return binding.original.line + text.count("\n", 0, len(text) - len(text.lstrip()))
 
 
 def _problem(field: str, message: str, file: Path) -> Problem:
@@ -149,4 +144,4 @@ def _problem(field: str, message: str, file: Path) -> Problem:
 
 def _line_of(name: str, file: Path) -> int:
     bindings = parse_stream(StringIO(file.read_text(encoding=_ENCODING)))
-    return next((binding.original.line for binding in bindings if (binding.key or "").upper() == name), 0)
+    return next((_line(binding) for binding in bindings if (binding.key or "").upper() == name), 0)

@@ -40,15 +40,15 @@ _KINDS = {
 _WRONG_TYPE = re.compile(rf"({'|'.join(_KINDS)})_(?:\w+_)?(?:type|parsing|required|from_float|attributes_type)")
 
 _RANGES = {
-    "greater_than": "expected more than {gt}",
-    "greater_than_equal": "expected {ge} or more",
-    "less_than": "expected less than {lt}",
-    "less_than_equal": "expected {le} or less",
+    "greater_than": "expected more than {gt:g}",
+    "greater_than_equal": "expected {ge:g} or more",
+    "less_than": "expected less than {lt:g}",
+    "less_than_equal": "expected {le:g} or less",
     "too_short": "expected {min_length} or more items, found {actual_length}",
     "too_long": "expected {max_length} or fewer items, found {actual_length}",
     "string_too_short": "expected {min_length} or more characters",
     "string_too_long": "expected {max_length} or fewer characters",
-    "multiple_of": "expected a multiple of {multiple_of}",
+    "multiple_of": "expected a multiple of {multiple_of:g}",
     "finite_number": "expected a number that is not infinite",
 }
 
@@ -120,6 +120,9 @@ class Complaints:
         """Whether another problem is the reason: of the YAML itself, of a misspelt key, or deeper in the same value."""
         if self._document.is_broken(*mistake.path):
             return True
+        if mistake.kind == "extra_forbidden" and mistake.path[:-1] == self._prefix:
+            near = nearest(str(mistake.key), self._valid(self._prefix))
+            return near in self._also_valid and near not in self._document.node(*self._prefix)[0].children
         if mistake.kind == "missing":
             return mistake.node.partial or mistake.key in self._misspelt(mistake.path, all_of_them)
         size = len(mistake.path)
@@ -142,7 +145,7 @@ class Complaints:
         first = same[0]
         expected = list(dict.fromkeys(mistake.wrong_type for mistake in same if mistake.wrong_type))
         if expected:
-            return [self._wrong_type(first, " or ".join(expected))]
+            return [self._wrong_type(first, _one_of(expected))]
         teller = _TELLERS.get(first.kind, Complaints._other)
         return [teller(self, first)]
 
@@ -153,11 +156,13 @@ class Complaints:
         do = None
         if found == "a text" and "number" in expected and not mistake.node.from_variable:
             do = "write the number without quotes and without a unit"
+        elif found == "a text" and expected == "a list":
+            do = "put it in square brackets"
         return self._document.problem(f"{mistake.target}: expected {expected}, found {found}", mistake.node.place, do)
 
     def _missing(self, mistake: _Mistake) -> Problem:
         place = self._document.key_place(*mistake.path)
-        what = f"{mistake.target}: the key {mistake.key} is missing"
+        what = f"the key {mistake.key} is missing" + (f" in {mistake.target}" if mistake.path else "")
         unknown = {str(key) for key in mistake.node.children} - self._valid(mistake.path)
         near = nearest(str(mistake.key), unknown)
         do = f"rename {near} to {mistake.key}" if near else f"add {mistake.key}: …"
@@ -180,7 +185,7 @@ class Complaints:
         options = [quoted or bare for quoted, bare in re.findall(r"'([^']*)'|(\d+)", str(mistake.context["expected"]))]
         written = None if mistake.node.from_variable else str(mistake.node.value)
         do = advice(written, options)
-        what = f"{mistake.target}: expected {' or '.join(options)}"
+        what = f"{mistake.target}: expected {_one_of(options)}"
         return self._document.problem(what, mistake.node.place, do if do and do.startswith("did") else None)
 
     def _range(self, mistake: _Mistake) -> Problem:
@@ -197,6 +202,8 @@ class Complaints:
             do = f"did you mean {near}?" if near and not mistake.node.from_variable else None
         elif mistake.node.from_variable:
             message = "this value does not fit"  # a plugin's own sentence may quote the variable's value
+        else:
+            message = _without_variables(message, mistake.node)
         return self._document.problem(f"{mistake.target}: {message}", mistake.node.place, do)
 
 
@@ -208,6 +215,19 @@ _TELLERS: dict[str, Callable[[Complaints, _Mistake], Problem]] = {
     "enum": Complaints._choice,
     **dict.fromkeys(_RANGES, Complaints._range),
 }
+
+
+def _one_of(options: list[str]) -> str:
+    return " or ".join(filter(None, (", ".join(options[:-1]), options[-1])))
+
+
+def _without_variables(message: str, node: Node) -> str:
+    """A plugin's sentence about keys of its own, with what came from variables inside them starred out."""
+    for child in node.children.values():
+        if child.from_variable and child.value not in (None, ""):
+            message = message.replace(str(child.value), "***")
+        message = _without_variables(message, child)
+    return message
 
 
 def kind_of(value: Any) -> str:

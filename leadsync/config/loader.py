@@ -15,10 +15,10 @@ from leadsync.config.complaints import Complaints
 from leadsync.config.document import Document, scan_document
 from leadsync.config.models import MappingFile, ProjectFile, SourceSection
 from leadsync.config.nearest import advice, nearest
-from leadsync.config.nodes import Key, Node
+from leadsync.config.nodes import Key, Node, shortened
 from leadsync.config.reading import shown_path
 from leadsync.errors import ConfigurationError, Problem
-from leadsync.settings import Settings, read_environment, variables
+from leadsync.settings import Settings, read_environment
 
 FILE_NAME = "leadsync.yaml"
 
@@ -72,7 +72,8 @@ def find_project(path: Path | None = None) -> Path:
     Raises ConfigurationError, with the next step, when there is no such file.
     """
     here = Path.cwd()
-    chosen = path or Path(variables(Path()).get("LEADSYNC_CONFIG") or FILE_NAME)
+    environment, _ = read_environment(Path())  # what is wrong with a .env is told when the project's own is read
+    chosen = path or Path(environment.get("LEADSYNC_CONFIG", FILE_NAME))
     found = here / chosen
     if not found.exists():
         raise ConfigurationError(
@@ -94,10 +95,11 @@ def load_project(path: Path | None = None) -> Project:
         settings = Settings.load(shown_folder)
     except ConfigurationError as error:
         problems = list(error.problems)
+    first = [*(problem.place.file for problem in problems), shown_path(found)]
     loading = _Loading(folder, environment, problems)
     project = loading.project(found, settings)
     if project is None:
-        problems = _in_reading_order(loading.problems)
+        problems = _in_reading_order(loading.problems, first)
         what = f"{shown_path(found)} cannot be used: {len(problems)} problem{'s' if len(problems) > 1 else ''}"
         raise ConfigurationError(what, problems=problems)
     return project
@@ -160,17 +162,21 @@ class _Loading:
             return None
         installed = plugins.installed("sources")
         if kind not in installed:
-            what, do = f"no source plugin is named {kind}", advice(kind, installed, "installed are")
+            what, do = f"no source plugin is named {shortened(kind)}", advice(kind, installed, "installed are")
             if node.from_variable:
                 what, do = "no source plugin has the name this variable holds", advice(None, installed, "installed are")
             self.problems.append(document.problem(what, node.place, do))
             return None
         try:
-            options: type[BaseModel] = plugins.load("sources", kind).Options
+            options = getattr(plugins.load("sources", kind), "Options", None)
         except ConfigurationError as error:
             self.problems.append(document.problem(error.what, node.place, error.do))
             return None
-        return options
+        if isinstance(options, type) and issubclass(options, BaseModel):
+            return options
+        what = f"the plugin {kind} says nothing about its keys: it has no Options model"
+        self.problems.append(document.problem(what, node.place, "repair the package that brings it"))
+        return None
 
     def _mappings_of(self, document: Document, at: tuple[Key, ...]) -> dict[str | None, LoadedMapping]:
         section, _ = document.node(*at[:-1])
@@ -223,11 +229,12 @@ def _unreadable(problem: Problem, path: Path, document: Document, node: Node) ->
         return document.problem(f"the mapping file: {problem.what}", node.place, problem.do)
     near = nearest(path.name, (other.name for other in path.parent.glob("*.y*ml")))
     do = f"did you mean {near}? It lies in the same folder" if near and near != path.name else problem.do
-    return document.problem(f"{node.value}: {problem.what}", node.place, do)
+    return document.problem(f"{shortened(node.value)}: {problem.what}", node.place, do)
 
 
-def _in_reading_order(problems: list[Problem]) -> list[Problem]:
-    """Each problem once: file by file as they were read, top to bottom in each."""
-    files = list(dict.fromkeys(problem.place.file for problem in problems))
-    unique = dict.fromkeys(problems)
-    return sorted(unique, key=lambda one: (files.index(one.place.file), one.place.line, one.place.column))
+def _in_reading_order(problems: list[Problem], first: list[str]) -> list[Problem]:
+    """Each problem once: those of the `first` files, then the mappings as leadsync.yaml names them; top to bottom."""
+    order = list(dict.fromkeys([*first, *(problem.place.file for problem in problems)]))
+    return sorted(
+        dict.fromkeys(problems), key=lambda one: (order.index(one.place.file), one.place.line, one.place.column)
+    )

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from phonenumbers import SUPPORTED_REGIONS
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from leadsync.config.nearest import nearest
@@ -74,10 +74,12 @@ def _known_zone(zone: str) -> str:
     return zone
 
 
-TemplateText = Annotated[str, BeforeValidator(_scalar_to_text)]
+_ANY_SCALAR = WithJsonSchema({"type": ["string", "number", "boolean"]})
+
+TemplateText = Annotated[str, BeforeValidator(_scalar_to_text), _ANY_SCALAR]
 """A Jinja template; a bare number or true/false in YAML is taken as its text."""
 
-Text = Annotated[str, BeforeValidator(_scalar_to_text)]
+Text = Annotated[str, BeforeValidator(_scalar_to_text), _ANY_SCALAR]
 """A text that is no template; a bare number is taken as its text, so a name may be made of digits."""
 
 WriteMode = Literal["update", "create", "overwrite"]

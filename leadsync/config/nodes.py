@@ -61,13 +61,14 @@ class Composer:
         self._loader = yaml.SafeLoader(lines.text)
         self._anchors: dict[str, Node] = {}
         self._open: set[str] = set()
+        self._brackets: list[Place] = []
 
     def compose(self) -> Node | None:
         """The root, or None when the file cannot be read to its end."""
         try:
             return self._document()
         except yaml.MarkedYAMLError as error:
-            self._add_syntax(syntax_problem(error, self._lines))
+            self._add_syntax(syntax_problem(error, self._lines, self._brackets))
         except (ValueError, OverflowError):  # PyYAML hands \UFFFFFFFF and endless version numbers to chr() and int()
             mark = self._loader.get_mark()
             self._tell("this character or number is out of range", self._lines.at(mark.line + 1, mark.column + 1))
@@ -127,35 +128,40 @@ class Composer:
         if isinstance(event, events.ScalarEvent):
             return self._scalar(event)
         place = self._place(event)
+        in_brackets = isinstance(event, events.CollectionStartEvent) and event.flow_style
+        self._brackets += [place] if in_brackets else []
         if isinstance(event, events.MappingStartEvent):
             node = self._mapping(Node({}, place, place), depth)
         else:
             node = self._sequence(Node([], place, place), depth)
+        if in_brackets:
+            self._brackets.pop()
         if isinstance(event, events.CollectionStartEvent) and event.tag is not None:
             self._refuse_tag(node)
         return node
 
     def _alias(self, event: events.AliasEvent) -> Node:
-        place = self._place(event)
-        if event.anchor in self._open:
-            self._tell(f"*{event.anchor} stands inside the value it names", place, "write the value out")
-        elif event.anchor in self._anchors:
-            return self._anchors[event.anchor]
+        place, name = self._place(event), event.anchor or ""
+        if name in self._open:
+            self._tell(f"*{shortened(name)} stands inside the value it names", place, "write the value out")
+        elif name in self._anchors:
+            return self._anchors[name]
         else:
-            self._tell(f"*{event.anchor} names nothing above it", place, "put quotes around a text that begins with *")
+            do = "put quotes around a text that begins with *"
+            self._tell(f"*{shortened(name)} names nothing above it", place, do)
         return Node(None, place, place, broken=True)
 
-    def _adopt(self, parent: Node, key: Key, child: Node) -> None:
+    def _adopt(self, parent: Node, key: Key, child: Node, place: Place) -> None:
         parent.children[key] = child
         parent.size += child.size
         if parent.size > MAX_NODES:
             what = f"the values here grow to more than {MAX_NODES}, each alias counted as all it stands for"
-            raise self._stop(what, child.place, "write less, or use fewer aliases")
+            raise self._stop(what, place, "write less, or use fewer aliases")
 
     def _sequence(self, node: Node, depth: int) -> Node:
         while not isinstance(event := self._next(), events.SequenceEndEvent):
             child = self._node(depth + 1, event)
-            self._adopt(node, len(node.value), child)
+            self._adopt(node, len(node.value), child, self._place(event))
             node.value.append(child.value)
         return node
 
@@ -170,7 +176,7 @@ class Composer:
             elif str(key) in written:
                 self._tell_twice(key, written[str(key)], place)
             else:
-                self._adopt(node, key, child)
+                self._adopt(node, key, child, place)
                 node.key_places[key] = written[str(key)] = place
                 node.value[key] = child.value
         return node
@@ -230,13 +236,21 @@ class Composer:
     def _expanded(self, node: Node, text: str, event: events.ScalarEvent) -> Node:
         expanded = expand(text, self._variables)
         for mistake in expanded.mistakes:
-            offset = self._lines.text.find(mistake.reference, _start(event), _end(event))
-            self._tell(mistake.what, self._lines.at_offset(offset) if offset >= 0 else node.place, mistake.do)
+            self._tell(mistake.what, self._nth_reference(mistake.nth, event) or node.place, mistake.do)
         node.broken = bool(expanded.mistakes)
         node.from_variable = expanded.used
         typed = event.style is None and event.tag is None and (expanded.whole or not expanded.used)
         node.value = plain(expanded.text) if typed else expanded.text
         return node
+
+    def _nth_reference(self, nth: int, event: events.ScalarEvent) -> Place | None:
+        """Where the n-th `${` of a text stands; None when an escape such as \\x24 hides it."""
+        offset = _start(event) - 1
+        for _ in range(nth + 1):
+            offset = self._lines.text.find("${", offset + 1, _end(event))
+            if offset < 0:
+                return None
+        return self._lines.at_offset(offset)
 
     def _text_place(self, event: events.ScalarEvent, place: Place) -> Place:
         """Where the text itself begins: after the quote, or in the line below a `|` or `>`."""
@@ -254,9 +268,9 @@ class Composer:
 
 
 def shortened(key: Key) -> str:
-    """A key for a message: cut when it is long."""
-    text = str(key)
-    return text if len(text) <= 60 else text[:57] + "…"
+    """A key for a message: cut when it is long, and nothing in it that a terminal would obey."""
+    text = "".join(character if character.isprintable() else "\ufffd" for character in str(key)[:60])
+    return text if len(str(key)) <= 60 else text[:57] + "…"
 
 
 def _start(event: events.Event) -> int:

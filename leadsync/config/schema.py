@@ -1,6 +1,6 @@
 """JSON Schemas of leadsync.yaml and of a mapping, for editors: completion, descriptions, mistakes while typing.
 
-`leadsync schema` writes them; a file names its own in its first line, read by yaml-language-server (VS Code, Neovim, …):
+`leadsync schema` writes them; a file names its own in its first line, which yaml-language-server reads:
 
     # yaml-language-server: $schema=.leadsync/leadsync.schema.json
 
@@ -20,7 +20,7 @@ from leadsync.errors import ConfigurationError
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _VARIABLE = {"type": "string", "pattern": r"\$\{"}
-_NOT_TEXT = {"integer", "number", "boolean"}
+_NOT_TEXT = ("integer", "number", "boolean")
 
 
 def project_schema() -> dict[str, Any]:
@@ -46,10 +46,10 @@ def _schema(model: type[BaseModel], title: str) -> dict[str, Any]:
 def _options(name: str) -> type[BaseModel] | None:
     """The model of a plugin's keys; None for one that cannot be imported, since a schema is no place to complain."""
     try:
-        options: type[BaseModel] = plugins.load("sources", name).Options
+        options = getattr(plugins.load("sources", name), "Options", None)
     except ConfigurationError:
         return None
-    return options
+    return options if isinstance(options, type) and issubclass(options, BaseModel) else None
 
 
 def _only_for(name: str, model: type[BaseModel], section: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:
@@ -67,7 +67,10 @@ def _with_variables(schema: Any) -> Any:
         return [_with_variables(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    inner = {key: value if key in ("default", "examples") else _with_variables(value) for key, value in schema.items()}
+    kept = {"default", "examples", "properties", "$defs"}
+    inner = {key: value if key in kept else _with_variables(value) for key, value in schema.items()}
+    for names in {"properties", "$defs"} & schema.keys():
+        inner[names] = {name: _with_variables(value) for name, value in schema[names].items()}
     if not (inner.get("type") in _NOT_TEXT or "enum" in inner or "const" in inner):
         return inner
     about = {key: inner.pop(key) for key in ("title", "description", "default") if key in inner}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from yaml import Mark, MarkedYAMLError
@@ -13,7 +14,8 @@ from leadsync.errors import Place, Problem
 TEMPLATE_UNQUOTED = 'a template begins with {{ or {%, and without quotes YAML takes it for "{ }"'
 QUOTE_TEMPLATE = """put the whole value in quotes: "{{ … }}" """.strip()
 
-_UNQUOTED_TEMPLATE = re.compile(r"(?:^\s*|[:\-\[,]\s+)(?P<template>\{[{%])")
+_TEMPLATE = re.compile(r"(?:^\s*|[:\-\[,]\s+)(?P<unquoted>\{[{%])")
+_VARIABLE = re.compile(r"[:\[{,]\s*(?P<unquoted>\$\{)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +72,15 @@ _RULES = (
 )
 
 
-def syntax_problem(error: MarkedYAMLError, lines: FileLines) -> Problem:
-    """The parser's complaint as a Problem, at the place where a person would mend it."""
-    template = _unquoted_template(error, lines)
-    if template is not None:
-        return lines.problem(TEMPLATE_UNQUOTED, template, QUOTE_TEMPLATE)
+def syntax_problem(error: MarkedYAMLError, lines: FileLines, brackets: Sequence[Place] = ()) -> Problem:
+    """The parser's complaint as a Problem, where a person would mend it; `brackets` are those not closed so far."""
     problem, context = error.problem or "", error.context or ""
+    if (template := _unquoted(_TEMPLATE, error, lines)) is not None:
+        return lines.problem(TEMPLATE_UNQUOTED, template, QUOTE_TEMPLATE)
+    if "flow" in context and (variable := _unquoted(_VARIABLE, error, lines)) is not None:
+        return lines.problem("inside [ ] and { } a ${…} must be quoted", variable, 'write "${NAME}"')
+    if brackets and "<stream end>" in problem:
+        return lines.problem("the bracket opened here is never closed", brackets[-1], "close it")
     for rule in _RULES:
         if re.search(rule.problem, problem) and rule.context in context:
             mark = error.context_mark if rule.opening else error.problem_mark
@@ -87,9 +92,9 @@ def _place(mark: Mark | None, lines: FileLines) -> Place:
     return lines.at(1) if mark is None else lines.at(mark.line + 1, mark.column + 1)
 
 
-def _unquoted_template(error: MarkedYAMLError, lines: FileLines) -> Place | None:
-    """Where a template without quotes stands in a line the parser names; the commonest reason for its complaints."""
+def _unquoted(pattern: re.Pattern[str], error: MarkedYAMLError, lines: FileLines) -> Place | None:
+    """Where a template or variable without its quotes stands in a line the parser names: the commonest reasons."""
     for mark in (error.context_mark, error.problem_mark):
-        if mark is not None and (found := _UNQUOTED_TEMPLATE.search(lines.line(mark.line + 1))):
-            return lines.at(mark.line + 1, found.start("template") + 1)
+        if mark is not None and (found := pattern.search(lines.line(mark.line + 1))):
+            return lines.at(mark.line + 1, found.start("unquoted") + 1)
     return None
