@@ -17,6 +17,7 @@ from .note_rules import NoteChecker
 from .refusals import Refused, problem
 from .replica import Replica
 from .selection import Condition, conditions, order_of, paged
+from .shelf import ORDERS as SHELF_ORDERS
 
 ORDERS = ("id", "updated_at")
 
@@ -35,10 +36,13 @@ def _chosen(account: Account, call: Call) -> Iterable[Note]:
     if entity_id is None:
         notes = account.notes[kind].ordered(by, descending)
     else:
-        key = (lambda note: note.facts["updated_at"]) if by == "updated_at" else (lambda note: note.id)
-        notes = sorted(account.notes_of(kind, entity_id), key=key, reverse=descending)
+        notes = sorted(account.notes_of(kind, entity_id), key=lambda note: _rank(note, by), reverse=descending)
     wanted = [] if call.ignore_filters else _wanted(call)
     return (note for note in notes if all(condition.holds(_value(note, name)) for name, condition in wanted))
+
+
+def _rank(note: Note, by: str) -> tuple[int, int]:
+    return (SHELF_ORDERS[by](note) if by in SHELF_ORDERS else 0, note.id)
 
 
 def _wanted(call: Call) -> list[tuple[str, Condition]]:
