@@ -58,13 +58,13 @@ tests: []
 """
 
 PLUGIN = """
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class Corner(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    width: int = 1
+    width: int = Field(1, description="in columns")
 
 
 class Shelf:
@@ -78,6 +78,13 @@ class Shelf:
         labels: dict[str, str] = {}
         names: list[str] = Field([], max_length=2)
         address: str = Field("", alias="at")
+
+        @field_validator("path")
+        @classmethod
+        def readable(cls, path):
+            if path.startswith("locked"):
+                raise ValueError(f"{path} is locked")
+            return path
 
         @model_validator(mode="after")
         def check(self):
