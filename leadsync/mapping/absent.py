@@ -26,14 +26,24 @@ class Missing(Undefined):
     def __getitem__(self, key: Any) -> Missing:  # type: ignore[override]
         return self
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Missing:  # type: ignore[override]
-        return self
-
     def __eq__(self, other: object) -> bool:
         return other is None or isinstance(other, Missing)
 
     def __hash__(self) -> int:
         return hash(None)
+
+    @property
+    def _undefined_message(self) -> str:
+        return self._undefined_hint or f"`{self._undefined_name}`"
+
+
+class MissingOfNone(Missing):
+    """A part of none. It may be called too: `user_name.split()` is none for a record without a name."""
+
+    __slots__ = ()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> MissingOfNone:  # type: ignore[override]
+        return self
 
 
 class UnknownName(StrictUndefined):

@@ -16,7 +16,8 @@ from jinja2.utils import Namespace, _PassArg
 
 from leadsync.errors import ConfigurationError
 from leadsync.mapping import bounds
-from leadsync.mapping.absent import Missing, UnknownName, UnknownNameError, default, is_none
+from leadsync.mapping.absent import Missing, MissingOfNone, UnknownName, UnknownNameError, default, is_none
+from leadsync.mapping.talk import history_text
 from leadsync.plugins import installed, load
 from leadsync.records import Message
 
@@ -32,6 +33,9 @@ _TEXT_FILTERS = frozenset(
     | {"striptags", "title", "trim", "truncate", "upper", "urlencode", "urlize", "wordwrap"}
 )
 """Jinja's filters that would make the text `None` of none; here they make an empty text of it."""
+
+_CALL_STEPS, _OWN_FILTER_STEPS = 5, 8
+"""A call costs so many steps; a filter that is not Jinja's, which may search its text, so many times the usual."""
 
 _LEFT_OUT = frozenset({"random", "pprint"})
 """Jinja's filters without a place in a mapping: the same record must give the same answer."""
@@ -74,7 +78,10 @@ class MappingEnvironment(ImmutableSandboxedEnvironment):
     # Looking into data
 
     def _get(self, obj: Any, key: Any, path: str = "") -> Any:
-        """`obj.key` and `obj[key]`: data first, then what the sandbox allows; noted in `missing` when absent."""
+        """`obj.key` and `obj[key]`: data first, then what the sandbox allows.
+
+        `path` is what the mapping calls it (`metadata.city`); when that is known, an absent key goes to `missing`.
+        """
         if type(obj) is dict:
             try:
                 return obj[key]
@@ -83,38 +90,39 @@ class MappingEnvironment(ImmutableSandboxedEnvironment):
         elif type(obj) is Message and key in _MESSAGE_PARTS:
             return getattr(obj, key)
         value = self._peek(obj, key, path)
-        if type(value) is Missing and not isinstance(obj, Missing) and isinstance(key, str):
-            self.missing[f"{path}.{key}" if path else key] = None
+        if path and isinstance(value, Missing) and not isinstance(obj, Missing | LoopContext):
+            self.missing[path] = None
         return value
 
     def _peek(self, obj: Any, key: Any, path: str = "") -> Any:
-        if type(obj) is dict and key.__hash__ is not None and key in obj:
-            return obj[key]
-        value = self._found(obj, key)
-        if not isinstance(value, Undefined):
-            return value
-        if isinstance(obj, LoopContext | Namespace):
-            raise UnknownNameError(f"{path}.{key}" if path else str(key))
-        return Missing(name=f"{path}.{key}" if path else str(key))
-
-    def _found(self, obj: Any, key: Any) -> Any:
         if isinstance(obj, UnknownName):
             return obj[key]  # raises
         if obj is None or isinstance(obj, Missing):
-            return Missing()
-        if not isinstance(key, str):
-            return super().getitem(obj, key)
-        if key.startswith("_") and not isinstance(obj, Mapping):
+            return MissingOfNone(name=path)
+        value = self._found(obj, key)
+        if isinstance(value, Undefined):
+            if isinstance(obj, LoopContext | Namespace) and not hasattr(LoopContext, key):
+                raise UnknownNameError(path)
+            return Missing(name=path)
+        return value
+
+    def _found(self, obj: Any, key: Any) -> Any:
+        if isinstance(obj, Mapping):
+            try:
+                return obj[key]
+            except (LookupError, TypeError):
+                pass
+        elif isinstance(key, str) and key.startswith("_"):
             raise self._unsafe()
-        return super().getattr(obj, key)
+        return super().getattr(obj, key) if isinstance(key, str) else super().getitem(obj, key)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """What Jinja's own filters use: `map(attribute='text')`."""
-        return self._get(obj, attribute)
+        return self._get(obj, attribute, attribute)
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         """The same for `[...]`."""
-        return self._get(obj, argument)
+        return self._get(obj, argument, argument if isinstance(argument, str) else "")
 
     def _cut(self, obj: Any, start: Any = None, stop: Any = None, step: Any = None) -> Any:
         """`obj[start:stop:step]`; nothing of nothing."""
@@ -135,6 +143,10 @@ class MappingEnvironment(ImmutableSandboxedEnvironment):
             return value
         if value is None:
             return ""
+        if isinstance(value, Message):
+            return history_text((value,))
+        if isinstance(value, list | tuple) and value and all(type(item) is Message for item in value):
+            return history_text(value)
         if isinstance(value, Iterable) and not isinstance(value, Undefined):
             self.work.handle(value)
             bounds.check_length(bounds.total_length(value))
@@ -165,7 +177,7 @@ class MappingEnvironment(ImmutableSandboxedEnvironment):
 
     def call(self, context: Context, obj: Any, *args: Any, **kwargs: Any) -> Any:
         """A call written in a template: of a method, a macro or one of Jinja's functions."""
-        self.work.spend(1)
+        self.work.spend(_CALL_STEPS)
         if isinstance(obj, LoopContext):
             args = tuple(map(self.work.counted, args))
         elif isinstance(obj, BuiltinMethodType) and isinstance(obj.__self__, str | bytes | int):
@@ -201,7 +213,7 @@ class MappingEnvironment(ImmutableSandboxedEnvironment):
         @wraps(function)
         def limited(*args: Any, **kwargs: Any) -> Any:
             value = args[at] if len(args) > at else None
-            if value is None or type(value) is Missing:
+            if value is None or isinstance(value, Missing):
                 work.spend(1)
                 if blanks_none:
                     return ""
@@ -210,7 +222,10 @@ class MappingEnvironment(ImmutableSandboxedEnvironment):
             elif isinstance(value, Iterator):
                 args = (*args[:at], list(work.counted(value)), *args[at + 1 :])
             elif type(value) is not UnknownName:
+                before = work.left
                 work.handle(value)
+                if own:
+                    work.spend((before - work.left - 1) * (_OWN_FILTER_STEPS - 1))
             elif not passes_absent:
                 str(value)  # raises: no filter but `default` may see an unknown name
             if grows or name == "format":
@@ -226,9 +241,11 @@ class MappingEnvironment(ImmutableSandboxedEnvironment):
             bounds.check_percent(str(value), others)
             return (*args[: at + 1], *map(_blank, args[at + 1 :]))
         if name == "join" and isinstance(value, list | tuple):
-            value = [item for item in value if item is not None and type(item) is not Missing]
+            value = [item for item in value if item is not None and not isinstance(item, Missing)]
             args = (*args[:at], value, *args[at + 1 :])
         bounds.check_growth(name, value, others)
+        if name == "wordwrap":  # slower than its length: it cuts long words piece by piece
+            self.work.spend(4 * bounds.text_length(value))
         return args
 
 
@@ -248,7 +265,7 @@ class _BoundedFormatter(SandboxedFormatter):
 
 
 def _blank(value: Any) -> Any:
-    return "" if value is None or type(value) is Missing else value
+    return "" if value is None or isinstance(value, Missing) else value
 
 
 def plugin_filters() -> dict[str, Filter]:

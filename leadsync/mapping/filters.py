@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import pass_environment
 
-from leadsync.mapping.contact_keys import email_key, find_emails, find_phones, phone_key
+from leadsync.mapping.contact_keys import email_key, find_emails, phone_key, phones_in
 from leadsync.mapping.money import money
 from leadsync.mapping.person_names import first_name, last_name
 from leadsync.mapping.plain_text import plain, truncate_words
@@ -61,7 +61,7 @@ def lookup(environment: MappingEnvironment, value: Any, table: str, instead: str
 @pass_environment
 def find_phone(environment: MappingEnvironment, value: Any) -> str:
     """The first phone in a text, or in the client's own messages; `+79161234567` or nothing."""
-    return _first(value, lambda text: find_phones(text, environment.project.country))
+    return _first(value, lambda text: phones_in(text, environment.project.country))
 
 
 def find_email(value: Any) -> str:
@@ -69,7 +69,7 @@ def find_email(value: Any) -> str:
     return _first(value, find_emails)
 
 
-def _first(value: Any, find: Callable[[str], list[str]]) -> str:
+def _first(value: Any, find: Callable[[str], Iterable[str]]) -> str:
     return next((found for text in _texts(value) for found in find(text)), "")
 
 

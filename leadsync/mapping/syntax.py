@@ -80,7 +80,7 @@ class Bounding(NodeTransformer):
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:
         """`a ~ b`."""
         node = self._inside(node)
-        return self._called(JOINED, nodes.List(node.nodes, "load", lineno=node.lineno))
+        return self._called(JOINED, nodes.List(node.nodes, lineno=node.lineno))
 
     def visit_Getattr(self, node: nodes.Getattr) -> nodes.Node:
         """`a.b`."""
@@ -121,7 +121,11 @@ class Bounding(NodeTransformer):
         return self._visited(node)
 
     def _looked_up(self, node: nodes.Getattr | nodes.Getitem, how: str) -> nodes.Expr:
-        path = nodes.Const(_path(node.node, self._aliases), lineno=node.lineno)
+        named = isinstance(node, nodes.Getattr) or (
+            isinstance(node.arg, nodes.Const) and isinstance(node.arg.value, str)
+        )
+        # A key that is computed may be a part of the record, so it never becomes a name in a report.
+        path = nodes.Const(_path(node, self._aliases) if named else "", lineno=node.lineno)
         value = self._without_notice(node.node) if how == PEEK else self._visited(node.node)
         if isinstance(node, nodes.Getattr):
             return self._called(how, value, nodes.Const(node.attr, lineno=node.lineno), path)

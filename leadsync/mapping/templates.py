@@ -106,7 +106,8 @@ def _explained(error: Exception, values: Mapping[str, Any]) -> tuple[str, str]:
         do = f"{either}correct the name, or allow for its absence: `{name} | default('')`"
         return f"`{name}` is neither a field of every record nor in this one", do
     if isinstance(error, UndefinedError):
-        return "a key that this record's data does not have is used as a value", "allow for its absence: `| default(…)`"
+        what = f"something this record does not have is used as if it were there ({error.message})"
+        return what, "allow for its absence: `| default(…)`"
     if isinstance(error, TooMuch):
         do = f"make less of it; a template may make {MAX_TEXT:_} characters"
         return f"the template goes too far: {error.message}", do

@@ -1,0 +1,193 @@
+"""redis-dialogs: talks as bots keep them in Redis, as texts, hashes or lists of messages; found by SCAN, never KEYS."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, ClassVar, Literal, cast
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator
+from redis.asyncio import Redis
+from redis.exceptions import RedisError, ResponseError
+
+from leadsync.errors import ConfigurationError, StateUnavailable
+from leadsync.sources.base import RawRecord, Source, SourceContext, SourceOptions
+from leadsync.sources.key_pattern import KeyPattern
+from leadsync.sources.stored_dialogs import DialogReader, StoredHash, StoredList, StoredText, Unstored
+
+_KEY = "{key}"
+_SEEN_SIZE = 8
+
+
+class RedisDialogsOptions(SourceOptions):
+    """What leadsync.yaml may say about talks in Redis."""
+
+    match: str = Field(
+        "dialog:*", min_length=1, description="glob of the keys; what its `*` matches is the record's id"
+    )
+    messages_key: str = Field("{key}:messages", description="where the messages of a hash lie; {key} is the hash's key")
+    url: str | None = Field(None, description="a Redis of its own: redis://, rediss:// or unix://; else the project's")
+    source: str | None = Field(None, min_length=1, description="the `source` of records that name none")
+    order: Literal["auto", "oldest", "newest"] = Field(
+        "auto", description="what stands first in a list of messages; auto knows LangChain's newest-first histories"
+    )
+    batch: int = Field(500, ge=1, le=10_000, description="keys read at once")
+
+    @field_validator("messages_key")
+    @classmethod
+    def _has_key(cls, pattern: str) -> str:
+        if pattern.count(_KEY) != 1 or pattern == _KEY:
+            raise ValueError("write {key} once in it, and something beside: {key}:messages")
+        return pattern
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A key, its type, and its value as Redis gave it."""
+
+    key: bytes
+    type: bytes
+    value: Any = None
+    messages: Sequence[bytes] = ()
+
+
+class RedisDialogs(Source):
+    """Every key that matches the glob is one record.
+
+    The record's id is what the glob's `*` matched; with two stars the first one is the source (see KeyPattern). A
+    record without a source gets the option `source`, or the name this source has in leadsync.yaml. Keys that vanish
+    while they are read are left out; a key of another type, or one that cannot be decoded, is a refused record.
+    """
+
+    Options: ClassVar[type[SourceOptions]] = RedisDialogsOptions
+    options: RedisDialogsOptions
+
+    def __init__(self, name: str, options: RedisDialogsOptions, context: SourceContext) -> None:
+        super().__init__(name, options, context)
+        self._own = None if options.url is None else _connection(options.url, name)
+        self._redis = self._own or context.redis
+        self._reader = DialogReader(KeyPattern.of(options.match), context.zone, options.source or name, options.order)
+        before, _, after = options.messages_key.encode().partition(_KEY.encode())
+        self._messages_before, self._messages_after = before, after
+
+    async def raw_records(self) -> AsyncIterator[RawRecord]:
+        """Every record there is now; SCAN's repetitions are dropped. Raises StateUnavailable."""
+        with self._redis_errors():
+            async for keys in self._pages():
+                for found in await self._read(keys):
+                    yield self._raw_record(found)
+
+    async def aclose(self) -> None:
+        """Close the connection of the option `url`."""
+        if self._own is not None:
+            await self._own.aclose()
+
+    async def _pages(self) -> AsyncIterator[list[bytes]]:
+        """Pages of keys, each key once: 8 bytes are remembered of each."""
+        seen: set[bytes] = set()
+        cursor = 0
+        while True:
+            cursor, keys = await self._redis.scan(cursor, match=self.options.match, count=self.options.batch)
+            marks = {_mark(key): key for key in cast(list[bytes], keys)}
+            fresh = [key for mark, key in marks.items() if mark not in seen]
+            seen.update(marks)
+            for at in range(0, len(fresh), self.options.batch):
+                yield fresh[at : at + self.options.batch]
+            if not cursor:
+                return
+
+    async def _read(self, keys: Sequence[bytes]) -> list[_Found]:
+        """The values of a page in two round trips: types, then values."""
+        typed = await self._typed(keys)
+        pipe = self._redis.pipeline(transaction=False)
+        for found in typed:
+            _ask(pipe, found, self._messages_of(found.key))
+        answers = iter(await pipe.execute(raise_on_error=False))
+        return [read for found in typed if (read := _answered(found, answers)) is not None]
+
+    async def _typed(self, keys: Sequence[bytes]) -> list[_Found]:
+        """The keys that are records, with their types: not those that hold the messages of a hash."""
+        owners = {key: owner for key in keys if (owner := self._owner_of(key)) is not None}
+        pipe = self._redis.pipeline(transaction=False)
+        for key in [*keys, *owners.values()]:
+            pipe.type(key)
+        types = await pipe.execute()
+        owner_types = dict(zip(owners, types[len(keys) :], strict=True))
+        return [
+            _Found(key, type)
+            for key, type in zip(keys, types[: len(keys)], strict=True)
+            if type != b"none" and not (type == b"list" and owner_types.get(key) == b"hash")
+        ]
+
+    def _messages_of(self, key: bytes) -> bytes:
+        return self._messages_before + key + self._messages_after
+
+    def _owner_of(self, key: bytes) -> bytes | None:
+        """The key whose messages would lie here, if the name has that shape."""
+        before, after = self._messages_before, self._messages_after
+        if not key.startswith(before) or not key.endswith(after) or len(key) <= len(before) + len(after):
+            return None
+        return key[len(before) : len(key) - len(after)]
+
+    def _raw_record(self, found: _Found) -> RawRecord:
+        if isinstance(found.value, ResponseError):
+            return Unstored(found.key, "the key changed its type while it was read", "run again")
+        if found.type == b"string":
+            return StoredText(self._reader, found.key, found.value)
+        if found.type == b"hash":
+            return StoredHash(self._reader, found.key, found.value, found.messages)
+        if found.type == b"list":
+            return StoredList(self._reader, found.key, found.value)
+        kind = found.type.decode(errors="replace")
+        do = "keep a talk as a string (JSON), a hash or a list, or choose a `match` that leaves the key out"
+        return Unstored(found.key, f"a key of the type {kind} is no talk", do)
+
+    @contextmanager
+    def _redis_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (RedisError, OSError) as error:
+            what = f"the Redis of the source {self.name} does not answer as it should: {type(error).__name__}"
+            do = "see that it runs, can be reached from here, and lets this user SCAN and read"
+            raise StateUnavailable(what, where=f"sources.{self.name}", do=do) from error
+
+
+def _connection(url: str, name: str) -> Redis:
+    try:
+        if urlsplit(url).scheme not in ("redis", "rediss", "unix"):
+            raise ValueError
+        return Redis.from_url(url, decode_responses=False)
+    except (ValueError, TypeError):
+        raise ConfigurationError(  # without the URL, which may hold a password
+            f"the `url` of the source {name} is no Redis URL",
+            where=f"sources.{name}.url",
+            do="write redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… for TLS, or unix:///PATH.sock",
+        ) from None
+
+
+def _mark(key: bytes) -> bytes:
+    return blake2b(key, digest_size=_SEEN_SIZE).digest()
+
+
+def _ask(pipe: Any, found: _Found, messages_key: bytes) -> None:
+    if found.type == b"string":
+        pipe.get(found.key)
+    elif found.type == b"list":
+        pipe.lrange(found.key, 0, -1)
+    elif found.type == b"hash":
+        pipe.hgetall(found.key)
+        pipe.lrange(messages_key, 0, -1)
+
+
+def _answered(found: _Found, answers: Iterator[Any]) -> _Found | None:
+    """The key with its value; None when it has vanished."""
+    if found.type not in (b"string", b"list", b"hash"):
+        return found
+    value = next(answers)
+    messages: Iterable[bytes] | ResponseError = next(answers) if found.type == b"hash" else ()
+    if isinstance(messages, ResponseError):
+        messages = ()  # something else lies at that key: the hash's own field counts
+    return _Found(found.key, found.type, value, tuple(messages)) if value else None
