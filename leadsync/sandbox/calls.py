@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -92,6 +93,7 @@ class RequestLog:
         self._entries: deque[Logged] = deque(maxlen=KEPT)
         self.counts: Counter[str] = Counter()
         self.total = 0
+        self._came = asyncio.Event()
 
     def open(self, call: Call) -> Logged:
         """A new entry for a request that has just come in."""
@@ -99,7 +101,14 @@ class RequestLog:
         self.counts[f"{call.method} {call.path}"] += 1
         entry = Logged(self.total, call.method, call.path, call.raw_query, call.body)
         self._entries.append(entry)
+        came, self._came = self._came, asyncio.Event()
+        came.set()
         return entry
+
+    async def reached(self, total: int) -> None:
+        """Waits until so many requests have come in."""
+        while self.total < total:
+            await self._came.wait()
 
     def clear(self) -> None:
         """Forgets everything."""
