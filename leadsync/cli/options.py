@@ -72,3 +72,4 @@ def log_to_stderr(level: str, format_: str) -> None:
     handler.setFormatter(_JsonLines() if format_ == "json" else text)
     logger.handlers = [handler]
     logger.propagate = False
+    logging.getLogger("stamina").setLevel(logging.CRITICAL)  # retries are told by our own logger

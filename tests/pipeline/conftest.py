@@ -1,0 +1,22 @@
+"""A world per test, written with the plain mapping of tests/world.py."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from leadsync.sandbox import Sandbox
+from tests.world import World
+
+
+@pytest.fixture
+async def world(redis: Redis, valkey_server: Any, tmp_path: Path) -> AsyncIterator[World]:
+    """A fresh CRM without a limit of requests, an empty Redis, and a project folder."""
+    async with Sandbox(rate=0) as sandbox:
+        made = World(sandbox, redis, valkey_server.url, tmp_path)
+        made.write()
+        yield made
