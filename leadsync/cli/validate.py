@@ -1,0 +1,66 @@
+"""`leadsync validate`: the files, then the names against the account, then what can be reached."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import click
+from rich.text import Text
+
+from leadsync.cli.checks import Check, Checks, Mark, checks_json
+from leadsync.cli.options import format_option, project_options
+from leadsync.cli.output import error_console, print_json, print_lines
+
+SIGNS = {
+    Mark.GOOD: ("✓", "green"),
+    Mark.WARNING: ("!", "yellow"),
+    Mark.BAD: ("✗", "bold red"),
+    Mark.SKIPPED: ("-", "dim"),
+}
+
+
+@click.command("validate")
+@click.option("--offline", is_flag=True, help="Stop after the files: neither Redis nor amoCRM is asked.")
+@format_option("text", "json")
+@project_options
+def command(offline: bool, format_: str, config: str | None) -> int:
+    """Check the files, then the names in them against the account, then Redis, the login and amoCRM.
+
+    Everything that is wrong is shown at once, and the exit code is that of the first line that failed: 78 for the
+    files and names, 77 when somebody must log in, 1 when something cannot be reached. Warnings (!) do not change it.
+    Nothing is written to the CRM.
+
+    \b
+    Examples:
+      leadsync validate
+      leadsync validate --offline
+      leadsync validate --format json | jq '.checks[] | select(.result == "failed")'
+    """
+    checks = asyncio.run(_checked(offline, config))
+    if format_ == "json":
+        print_json(checks_json(checks))
+    else:
+        print_lines(_lines(checks))
+    return checks.exit_code
+
+
+async def _checked(offline: bool, config: str | None) -> Checks:
+    with error_console().status("checking …"):
+        checks = Checks(offline)
+        await checks.run(config)
+        return checks
+
+
+def _lines(checks: Checks) -> Iterator[Text]:
+    for check in checks.done.values():
+        yield from _check_lines(check)
+
+
+def _check_lines(check: Check) -> Iterator[Text]:
+    sign, style = SIGNS[check.mark]
+    yield Text(f"{sign} ", style=style).append(f"{check.name:<9}", style="bold").append(f" {check.text}", style="")
+    if check.do:
+        yield Text(f"    what to do: {check.do}")
+    for problem in check.problems:
+        yield from (Text(f"    {line}") for line in str(problem).splitlines())
