@@ -195,7 +195,7 @@ class SharedServer:
         return beginning
 
     def _log(self) -> IO[bytes]:
-        log = self._path("log").open("ab")
+        log = os.fdopen(os.open(self._path("log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600), "ab")
         if log.tell() > _LOG_LIMIT:
             log.truncate(0)
         return log

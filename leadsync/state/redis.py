@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from redis.asyncio import BlockingConnectionPool, Redis, UnixDomainSocketConnect
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 
-from leadsync.errors import ConfigurationError, StateUnavailable
+from leadsync.errors import ConfigurationError, LeadsyncError, StateUnavailable
 from leadsync.servers import SharedServer
 from leadsync.state.valkey import SET_REDIS_URL, EmbeddedValkey
 
@@ -24,6 +25,7 @@ EMBEDDED = "embedded"
 _SCHEMES = ("redis", "rediss", "unix")
 _URL_SHAPE = "write redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… for TLS, unix:///PATH.sock, or embedded"
 
+_OPEN_SECONDS = 15
 _CHECK_SERVER = f"see that it runs and can be reached from here, or {SET_REDIS_URL}"
 
 
@@ -89,22 +91,33 @@ async def _open_embedded(folder: Path) -> RedisConnection:
 async def _answering(connection: RedisConnection) -> RedisConnection:
     try:
         async with state_errors(connection.place):
-            await connection.client.ping()
+            await _greeting(connection.client)
     except BaseException:
         await connection.aclose()
         raise
     return connection
 
 
+async def _greeting(client: Redis) -> None:
+    try:
+        async with asyncio.timeout(_OPEN_SECONDS):
+            await client.ping()
+    except TimeoutError as error:
+        raise exceptions.TimeoutError from error
+
+
 def _manners() -> dict[str, Any]:
-    """How every connection behaves; a URL's own options (`?socket_timeout=60`) win. Seconds."""
+    """How every connection behaves; a URL's own options (`?socket_timeout=60`) win. Seconds.
+
+    A command is sent again after a lost connection, never after a time-out: that would wait five times as long.
+    No `health_check_interval`: with it and a retry, redis-py 8.1 calls itself without end when a login is refused.
+    """
     return {
         "max_connections": 64,
         "timeout": 30,  # for a free connection of the pool
         "socket_connect_timeout": 5,
         "socket_timeout": 30,
-        "health_check_interval": 30,
-        "retry": Retry(ExponentialBackoff(cap=1, base=0.05), 4),
+        "retry": Retry(ExponentialBackoff(cap=1, base=0.05), 4, (exceptions.ConnectionError,)),
     }
 
 
@@ -128,13 +141,12 @@ def _refuse_misread(url: str) -> None:
         parts = urlsplit(url)
     except ValueError:
         raise _bad_url("its host cannot be read") from None
+    if "@" in parts.path + parts.query + parts.fragment:
+        raise _bad_url("a `/`, `?` or `#` in the password must be written as %2F, %3F or %23, an `@` in a path as %40")
     if scheme == "unix":
         if not parts.path:
             raise _bad_url("it names no socket")
-        return
-    if "@" in parts.path + parts.query + parts.fragment:
-        raise _bad_url("a `/`, `?` or `#` in the password must be written as %2F, %3F or %23")
-    if not re.fullmatch(r"(/\d*)?", parts.path):
+    elif not re.fullmatch(r"(/\d*)?", parts.path):
         raise _bad_url("after the host may stand the number of a database, nothing else")
 
 
@@ -151,8 +163,8 @@ def _place(options: Mapping[str, Any]) -> str:
 class state_errors:
     """`async with state_errors(place):` turns what Redis commands raise into StateUnavailable that says what to do.
 
-    Redis's own words stay out of it: they may quote a command's values. An error that no waiting and no person can
-    cure (a wrong type, a wrong script) is a mistake of ours and goes through as it is.
+    What no waiting and no person can cure (a wrong type, a wrong script) is a mistake of ours: a bare LeadsyncError.
+    Redis's own words are in neither: they may quote a command's values.
     """
 
     __slots__ = ("place",)
@@ -166,10 +178,31 @@ class state_errors:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if isinstance(error, exceptions.RedisError):
-            remedy = _remedy(error)
-            if remedy is not None:
-                raise StateUnavailable(remedy[0], where=self.place, do=remedy[1]) from None
+        error = _root(error)
+        if not isinstance(error, exceptions.RedisError):
+            return
+        said = str(error).rpartition("of pipeline caused error: ")[2].lstrip("(\"'")
+        remedy = _remedy(error, said)
+        if remedy is not None:
+            raise StateUnavailable(remedy[0], where=self.place, do=remedy[1]) from None
+        if isinstance(error, exceptions.ResponseError):
+            code = re.match(r"[A-Z]+(?= )", said)
+            what = f"Redis refused a command of ours ({code[0] if code else 'ERR'})"
+            raise LeadsyncError(what, where=self.place, do="report this as a mistake in leadsync") from None
+
+
+def _root(error: BaseException | None) -> BaseException | None:
+    """What the server said to the first words of a connection: redis-py wraps it into a ConnectionError."""
+    while isinstance(error, exceptions.ConnectionError) and isinstance(error.__cause__, exceptions.RedisError):
+        error = error.__cause__
+    return error
+
+
+def _remedy(error: exceptions.RedisError, said: str) -> tuple[str, str] | None:
+    for words, remedy in _BY_WORDS.items():
+        if said.startswith(words):
+            return remedy
+    return next(((what, do) for kind, what, do in _BY_CLASS if isinstance(error, kind)), None)
 
 
 _BY_CLASS: tuple[tuple[type[Exception], str, str], ...] = (
@@ -185,7 +218,6 @@ _BY_CLASS: tuple[tuple[type[Exception], str, str], ...] = (
         "allow the user of REDIS_URL all keys `leadsync:*`, the keys of its sources, and their commands",
     ),
     (exceptions.BusyLoadingError, "Redis is still loading its data", "wait until it is done"),
-    (exceptions.MaxConnectionsError, "Redis has no connection left", "close other clients, or raise its maxclients"),
     (exceptions.TimeoutError, "Redis did not answer in time", _CHECK_SERVER),
     (exceptions.ConnectionError, "Redis cannot be reached", _CHECK_SERVER),
     (exceptions.ReadOnlyError, "this Redis is a replica and takes no writes", "point REDIS_URL at the primary"),
@@ -196,19 +228,12 @@ _BY_CLASS: tuple[tuple[type[Exception], str, str], ...] = (
     (exceptions.TryAgainError, "the Redis cluster is moving its data", "wait until it is done"),
 )
 
-_BY_CODE = {
-    "BUSY": ("Redis is busy with somebody's script", "wait, or end that script"),
-    "MISCONF": ("Redis cannot save to its disk and takes no writes", "make room on its disk, and see its log"),
-    "NOREPLICAS": ("Redis has too few replicas and takes no writes", "bring its replicas back"),
-    "ERR unknown command": ("this Redis does not know a command we need", "use Redis 6.2 or Valkey 7.2, or newer"),
-    "ERR max number of clients": ("Redis has no connection left", "close other clients, or raise its maxclients"),
-    "ERR DB index is out of range": ("Redis has no database of that number", "correct the number in REDIS_URL"),
+_BY_WORDS = {
+    "BUSY ": ("Redis is busy with somebody's script", "wait, or end that script"),
+    "MISCONF ": ("Redis cannot save to its disk and takes no writes", "make room on its disk, and see its log"),
+    "NOREPLICAS ": ("Redis has too few replicas and takes no writes", "bring its replicas back"),
+    "unknown command": ("this Redis does not know a command we need", "use Redis 6.2 or Valkey 7.2, or newer"),
+    "max number of clients reached": ("Redis has no connection left", "close other clients, or raise its maxclients"),
+    "No connection available": ("all our connections to Redis are busy", "wait, or do less at once"),
+    "DB index is out of range": ("Redis has no database of that number", "correct the number in REDIS_URL"),
 }
-
-
-def _remedy(error: exceptions.RedisError) -> tuple[str, str] | None:
-    for kind, what, do in _BY_CLASS:
-        if isinstance(error, kind):
-            return what, do
-    text = str(error)
-    return next((remedy for code, remedy in _BY_CODE.items() if re.match(rf"{code}\b", text, re.IGNORECASE)), None)
