@@ -96,7 +96,7 @@ class NoteChecker:
         note_type, params = item.get("note_type"), item.get("params")
         if note_type is None:
             mistakes.missing("note_type")
-        elif note_type not in REQUIRED:
+        elif not isinstance(note_type, str) or note_type not in REQUIRED:
             mistakes.choice("note_type")
         elif not isinstance(params, dict):
             mistakes.missing("params") if params is None else mistakes.type("params", "array")

@@ -22,7 +22,7 @@ from .writing import change
 
 def show_requests(replica: Replica, call: Call) -> Response:
     """`GET requests`: total, counts by method and path, and the last `limit` (default 100) requests."""
-    limit = int(call.param("limit", "100"))
+    limit = int(call.param("limit")) if call.param("limit").isdecimal() else 100
     last = list(replica.log)[-limit:] if limit else []
     counts = dict(replica.log.counts)
     return _json({"total": replica.log.total, "counts": counts, "requests": [entry.shown() for entry in last]})

@@ -55,16 +55,29 @@ def create_fields(replica: Replica, call: Call) -> Response:
 
 def _check_new(account: Account, kind: str, item: dict[str, Any], mistakes: Mistakes) -> None:
     for key in ("name", "type"):
-        if not isinstance(item.get(key), str):
-            mistakes.missing(key) if key not in item else mistakes.type(key, "string")
+        if key not in item:
+            mistakes.missing(key)
+    _check_plain(item, mistakes)
     wrong = NOT_ON_LEADS if kind == "leads" else LEADS_ONLY
-    if isinstance(item.get("type"), str) and item["type"] not in TYPES - wrong:
-        mistakes.choice("type")
-    if item.get("code") is not None and account.fields[kind].coded(item["code"]):
+    if isinstance(item.get("type"), str):
+        if item["type"] not in TYPES - wrong:
+            mistakes.choice("type")
+        if item["type"] in WITH_OPTIONS and not item.get("enums"):
+            mistakes.missing("enums")
+    if account.fields[kind].coded(item.get("code")):
         mistakes.choice("code")
-    if item.get("type") in WITH_OPTIONS and not item.get("enums"):
-        mistakes.missing("enums")
     _check_enums(None, item.get("enums"), mistakes)
+
+
+def _check_plain(item: dict[str, Any], mistakes: Mistakes) -> None:
+    for key, wanted, name in (
+        ("name", str, "string"),
+        ("type", str, "string"),
+        ("code", str | None, "string"),
+        ("sort", int, "int"),
+    ):
+        if key in item and not isinstance(item[key], wanted):
+            mistakes.type(key, name)
 
 
 def _check_enums(field: Field | None, enums: Any, mistakes: Mistakes) -> None:
@@ -120,8 +133,7 @@ def _change_check(account: Account, kind: str) -> Any:
         field = account.fields[kind].get(item.get("id"))
         if "id" not in item:
             mistakes.missing("id")
-        if "name" in item and not isinstance(item["name"], str):
-            mistakes.type("name", "string")
+        _check_plain(item, mistakes)
         if field is not None:
             _check_enums(field, item.get("enums"), mistakes)
         return item

@@ -152,7 +152,11 @@ class Checker:
 
     def _linked(self, embedded: dict[str, Any], kind: str, mistakes: Mistakes) -> list[tuple[int, dict[str, Any]]]:
         found: list[tuple[int, dict[str, Any]]] = []
-        for index, item in enumerate(embedded.get(kind) or []):
+        sent = embedded.get(kind) or []
+        if not isinstance(sent, list):
+            mistakes.type(f"_embedded.{kind}", "array")
+            return found
+        for index, item in enumerate(sent):
             path = f"_embedded.{kind}.{index}.id"
             id = item.get("id") if isinstance(item, dict) else None
             if id is None:

@@ -27,6 +27,7 @@ ORDERS = {
 
 _FILTER = re.compile(r"filter\[(\w+)\](.*)")
 _KEYS = re.compile(r"\[(\w*)\]")
+_COUNT = re.compile(r"0*[1-9]\d{0,8}", re.ASCII)
 _PHONE_LIKE = re.compile(r"[\d\s+().\-]*\d[\d\s+().\-]*")
 
 Item = TypeVar("Item")
@@ -53,7 +54,7 @@ def paged(items: Iterable[Item], call: Call, default: int = DEFAULT_PAGE) -> Pag
 
 
 def _positive(text: str, default: int) -> int:
-    return int(text) if text.isdecimal() and int(text) > 0 else default
+    return int(text) if _COUNT.fullmatch(text) else default
 
 
 def order_of(call: Call, allowed: Iterable[str]) -> tuple[str, bool]:

@@ -84,7 +84,7 @@ class Shelf(Generic[Item]):
         return self._items[id]
 
     def __contains__(self, id: object) -> bool:
-        return id in self._items
+        return isinstance(id, int) and id in self._items
 
     def __iter__(self) -> Iterator[Item]:
         return iter(self._items.values())

@@ -29,7 +29,7 @@ class ContentFile:
         self._pending: dict[tuple[str, str], Storable | None] = {}
         self._database: sqlite3.Connection | None = None
         if path is not None:
-            self._database = sqlite3.connect(path, isolation_level=None)
+            self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=OFF")
             self._database.execute(
