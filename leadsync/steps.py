@@ -71,9 +71,10 @@ class Steps:
         self._planner = Planner(
             client, redis, names, catalogue, Matcher(client, redis, names, file.defaults.country, promises), zone
         )
-        self.recovery = Recovery(client, redis, names, catalogue, zone)
         journal = Journal(redis, names, claims.owner)
-        sender = Sender(client, redis, names, journal, self.recovery, batch_size=file.amocrm.batch_size)
+        self._recovery = Recovery(client, redis, names, catalogue, zone, journal, claims)
+        size = file.amocrm.batch_size
+        sender = Sender(client, redis, names, claims, journal, self._recovery, batch_size=size)
         self._applier = Applier(sender)
         self.refused = RefusedRecords(redis, names)
 
@@ -94,10 +95,13 @@ class Steps:
         mine, others = await self._claimed(taken, [[f"key:{one.key}"] for one in taken])
         held = [f"key:{one.key}" for one in mine]
         try:
+            # Whoever held these keys before may have died with a batch on the wire: that comes first, here and below.
+            await self._recovery.resume()
             wishes, failed = await self._wishes(intake, mine)
             people = [[f"person:{key}" for key in wish.contact_keys] for wish in wishes]
             free, waiting = await self._claimed(wishes, people)
-            held += [name for names in people for name in names]
+            held += [name for wish in free for name in (f"person:{key}" for key in wish.contact_keys)]
+            await self._recovery.resume()
             by_key = {one.key: one for one in mine}
             others += [by_key[wish.mapped.key] for wish in waiting]
             plans = failed + await self._planner.plan(free)

@@ -53,6 +53,7 @@ class Journal:
         self._redis = redis
         self._names = names
         self._name = names.name("journal")
+        self._looking = names.name("looking")
         self.owner = owner
 
     async def open(self, route: str, mark: int, at: float, items: Sequence[JournalItem]) -> Entry:
@@ -62,11 +63,28 @@ class Journal:
             await self._redis.hset(self._name, entry.id, orjson.dumps(asdict(entry)))
         return entry
 
+    async def is_open(self, entry: Entry) -> bool:
+        """Whether nobody has closed it yet. Raises StateUnavailable."""
+        async with state_errors():
+            return bool(await self._redis.hexists(self._name, entry.id))
+
+    async def looking(self, entry: Entry) -> None:
+        """Say that a batch is no longer on the wire but being looked for. Raises StateUnavailable."""
+        async with state_errors():
+            await self._redis.sadd(self._looking, entry.id)
+
+    async def on_the_wire(self, route: str) -> list[Entry]:
+        """The open batches of a route that nobody is looking for. Raises StateUnavailable."""
+        async with state_errors():
+            looked_for: Any = await self._redis.smembers(self._looking)
+        return [one for one in await self.entries() if one.route == route and one.id.encode() not in looked_for]
+
     async def close(self, entry: Entry, facts: Sequence[Fact]) -> None:
         """Remember what became true and take the batch out, in one transaction. Raises StateUnavailable."""
         async with state_errors(), self._redis.pipeline(transaction=True) as pipe:
             queue_facts(pipe, self._names, facts)
             pipe.hdel(self._name, entry.id)
+            pipe.srem(self._looking, entry.id)
             await pipe.execute()
 
     async def entries(self) -> list[Entry]:

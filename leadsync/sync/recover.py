@@ -13,14 +13,18 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
+import orjson
 from redis.asyncio import Redis
 
 from leadsync.amocrm import AmoCRMClient
 from leadsync.amocrm.catalogue import Catalogue
 from leadsync.amocrm.field_values import canonical, strip_four_byte
 from leadsync.errors import ConfigurationError
-from leadsync.state.journal import Entry, JournalItem
+from leadsync.state.claims import Claims
+from leadsync.state.facts import Fact, with_id
+from leadsync.state.journal import Entry, Journal, JournalItem
 from leadsync.state.links import load_wrote
+from leadsync.state.marks import MARKS
 from leadsync.state.namespace import Namespace
 from leadsync.sync.changes import Route
 
@@ -30,6 +34,9 @@ SETTLE = 3.0
 """Seconds after sending in which amoCRM may still be at work on a request whose answer was lost: what is not found
 before that is looked for once more."""
 
+TURN = 0.1
+"""Seconds between two looks whether another process has finished."""
+
 
 def _plain(text: Any) -> str:
     return " ".join(strip_four_byte(str(text or "")).split())
@@ -37,31 +44,65 @@ def _plain(text: Any) -> str:
 
 @dataclass(slots=True)
 class Recovery:
-    """Looks for the items of a batch whose outcome is unknown."""
+    """Finds out what became of batches whose outcome is unknown, and remembers what was applied."""
 
     client: AmoCRMClient
     redis: Redis
     names: Namespace
     catalogue: Catalogue
     zone: ZoneInfo
+    journal: Journal
+    claims: Claims
     settle: float = SETTLE
     clock: Callable[[], float] = time.time
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep
 
-    async def look(self, entry: Entry) -> dict[str, int]:
-        """The ids of those items that were applied, by request_id. Raises AmoCRMAPIError when the CRM cannot be asked.
+    async def resume(self) -> int:
+        """Settle the batches that dead processes, or this one, left open; how many there were.
+
+        Raises AmoCRMAPIError when the CRM cannot be asked: then they stay open, and nothing of them is sent again.
+        """
+        entries = await self.journal.entries()
+        living = await self.claims.living(one.owner for one in entries) - {self.claims.owner}
+        left = [one for one in entries if one.owner not in living]
+        for entry in left:
+            (mine,) = await self.claims.take([[f"entry:{entry.id}"]])
+            if mine:
+                try:
+                    await self.settle_entry(entry)
+                finally:
+                    await self.claims.release([f"entry:{entry.id}"])
+        return len(left)
+
+    async def settle_entry(self, entry: Entry) -> dict[str, int]:
+        """Look for a batch's items, remember those that were applied, and close it; their ids by request_id."""
+        if not await self.journal.is_open(entry):
+            return {}
+        found = await self._look(entry)
+        await self.journal.close(entry, accepted_facts(entry, found))
+        return found
+
+    async def _look(self, entry: Entry) -> dict[str, int]:
+        """The ids of those items that were applied, by request_id.
 
         Updates are never reported: sending the same values again changes nothing.
         """
         route = Route(entry.route)
         if route in (Route.UPDATE_CONTACTS, Route.UPDATE_LEADS):
             return {}
-        found = await self._found(route, entry)
-        left = entry.at + self.settle - self.clock()
-        if len(found) < len(entry.items) and left > 0:
-            await self.pause(left)
+        turn = f"look:{route}"
+        while not (await self.claims.take([[turn]]))[0]:
+            await self.pause(TURN)
+        try:
+            await self.journal.looking(entry)
             found = await self._found(route, entry)
-        return found
+            left = entry.at + self.settle - self.clock()
+            if len(found) < len(entry.items) and left > 0:
+                await self.pause(left)
+                found = await self._found(route, entry)
+            return found
+        finally:
+            await self.claims.release([turn])
 
     async def _found(self, route: Route, entry: Entry) -> dict[str, int]:
         if route is Route.LINK_LEADS:
@@ -70,8 +111,24 @@ class Recovery:
             notes = await _all(self.client.newest_notes(route.entity, until_id=entry.mark))
             return pair(entry.items, notes, same_note)
         with_ = ("contacts",) if route is Route.CREATE_LEADS else ()
-        bodies = await _all(self.client.newest(route.entity, until_id=entry.mark, with_=with_))
-        return pair(entry.items, await self._nobodys(route, bodies), self._same_entity(route.entity))
+        while True:
+            bodies = await _all(self.client.newest(route.entity, until_id=entry.mark, with_=with_))
+            if not await self._twins_on_the_wire(entry):
+                return pair(entry.items, await self._nobodys(route, bodies), self._same_entity(route.entity))
+            await self.pause(TURN)
+
+    async def _twins_on_the_wire(self, entry: Entry) -> bool:
+        """Whether a living process is just sending an item that looks like one of ours: its entity would pass for ours.
+
+        Entries that are looked for themselves do not count: what one of them finds is no longer there for the next.
+        """
+        others = await self.journal.on_the_wire(entry.route)
+        living = await self.claims.living(one.owner for one in others)
+        looks = {content(one.payload) for one in entry.items}
+        return any(
+            other.id != entry.id and other.owner in living and any(content(one.payload) in looks for one in other.items)
+            for other in others
+        )
 
     async def _nobodys(self, route: Route, bodies: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         entity = "lead" if route is Route.CREATE_LEADS else "contact"
@@ -114,6 +171,31 @@ class Recovery:
 
 async def _all(pages: AsyncIterator[list[dict[str, Any]]]) -> list[dict[str, Any]]:
     return [one async for page in pages for one in page]
+
+
+def content(payload: Mapping[str, Any]) -> bytes:
+    """What amoCRM keeps of an item, as comparable bytes: everything but its request_id."""
+    return orjson.dumps({**payload, "request_id": None}, option=orjson.OPT_SORT_KEYS)
+
+
+def accepted_facts(entry: Entry, ids: Mapping[str, int]) -> list[Fact]:
+    """What is true of a batch once these of its items are known to be accepted."""
+    accepted = [item for item in entry.items if item.request_id in ids]
+    facts = [fact for item in accepted for fact in with_id(item.facts, ids[item.request_id])]
+    listed = listed_of(Route(entry.route))
+    if ids and listed:
+        facts.append((MARKS, listed, str(max(entry.mark, *ids.values()))))
+    return facts
+
+
+def listed_of(route: Route) -> str | None:
+    """The list in which a route's new entities appear; None for routes that make none."""
+    return {
+        Route.CREATE_CONTACTS: "contacts",
+        Route.CREATE_LEADS: "leads",
+        Route.NOTE_LEADS: "leads/notes",
+        Route.NOTE_CONTACTS: "contacts/notes",
+    }.get(route)
 
 
 def contacts_of(body: Mapping[str, Any]) -> set[int]:

@@ -23,12 +23,12 @@ from leadsync.errors import (
     ItemRefusal,
     Remedy,
 )
-from leadsync.state.facts import with_id
+from leadsync.state.claims import Claims
 from leadsync.state.journal import Entry, Journal, JournalItem
-from leadsync.state.marks import MARKS, load_mark
+from leadsync.state.marks import load_mark
 from leadsync.state.namespace import Namespace
 from leadsync.sync.changes import Route
-from leadsync.sync.recover import Recovery
+from leadsync.sync.recover import Recovery, accepted_facts, listed_of
 
 MAX_LOST = 5
 """How often an item may be sent, looked for and not found before it is given up for this run."""
@@ -64,6 +64,7 @@ class Sender:
         client: AmoCRMClient,
         redis: Redis,
         names: Namespace,
+        claims: Claims,
         journal: Journal,
         recovery: Recovery,
         *,
@@ -73,6 +74,7 @@ class Sender:
         self._client = client
         self._redis = redis
         self._names = names
+        self._claims = claims
         self._journal = journal
         self._recovery = recovery
         self._size = batch_size
@@ -96,6 +98,7 @@ class Sender:
         self, route: Route, batch: Sequence[JournalItem], sent: Sent, lost: Counter[str]
     ) -> list[Sequence[JournalItem]]:
         """Send one batch; what is returned has to be sent (again)."""
+        await self._claims.check()
         entry = await self._journal.open(route, await self._mark(route), self._clock(), batch)
         try:
             ids, gone = await self._call(route, batch)
@@ -103,8 +106,8 @@ class Sender:
             await self._journal.close(entry, [])
             return self._without_named(batch, error, sent)
         except AmoCRMUnknownOutcome as error:
-            found = await self._recovery.look(entry)
-            await self._accept(route, entry, found, sent)
+            found = await self._recovery.settle_entry(entry)
+            sent.ids |= found
             return self._lost(batch, found, error, sent, lost)
         except NOTHING_WRITTEN:
             await self._journal.close(entry, [])
@@ -112,7 +115,7 @@ class Sender:
         except AmoCRMAPIError as error:
             await self._journal.close(entry, [])
             return self._apart(batch, error, sent)
-        await self._accept(route, entry, ids, sent)
+        await self._accept(entry, ids, sent)
         for item in batch:
             if item.request_id in gone:
                 sent.refused[item.request_id] = NotAccepted(item, gone[item.request_id], Remedy.FIX_RECORD)
@@ -133,19 +136,15 @@ class Sender:
         gone = {item.request_id: answer.missing[one] for item in batch if (one := item.payload["id"]) in answer.missing}
         return ids, gone
 
-    async def _accept(self, route: Route, entry: Entry, ids: dict[str, int], sent: Sent) -> None:
-        facts = [
-            fact for item in entry.items if item.request_id in ids for fact in with_id(item.facts, ids[item.request_id])
-        ]
-        listed = _listed(route)
+    async def _accept(self, entry: Entry, ids: dict[str, int], sent: Sent) -> None:
+        await self._journal.close(entry, accepted_facts(entry, ids))
+        sent.ids |= ids
+        listed = listed_of(Route(entry.route))
         if ids and listed:
             self._marks[listed] = max(self._marks.get(listed, 0), *ids.values())
-            facts.append((MARKS, listed, str(self._marks[listed])))
-        await self._journal.close(entry, facts)
-        sent.ids |= ids
 
     async def _mark(self, route: Route) -> int:
-        listed = _listed(route)
+        listed = listed_of(route)
         if listed is None:
             return 0
         if listed not in self._marks:
@@ -200,16 +199,6 @@ class Sender:
             self._size = max(1, len(batch) // 2)
             return [again[: len(again) // 2], again[len(again) // 2 :]]
         return [again] if again else []
-
-
-def _listed(route: Route) -> str | None:
-    """The list in which a route's new entities appear; None for routes that make none."""
-    return {
-        Route.CREATE_CONTACTS: "contacts",
-        Route.CREATE_LEADS: "leads",
-        Route.NOTE_LEADS: "leads/notes",
-        Route.NOTE_CONTACTS: "contacts/notes",
-    }.get(route)
 
 
 def _without(payload: Any, name: str) -> dict[str, Any]:
