@@ -1,9 +1,9 @@
 """leadsync turns the talks of a firm's bots into contacts, leads, custom fields and notes in amoCRM.
 
-    from leadsync import Pipeline
+from leadsync import Pipeline
 
-    async with Pipeline.from_file("leadsync.yaml") as pipeline:
-        result = await pipeline.push({"id": "42", "source": "telegram", "user_name": "…", "phone": "…"})
+async with Pipeline.from_file("leadsync.yaml") as pipeline:
+    result = await pipeline.push({"id": "42", "source": "telegram", "user_name": "…", "phone": "…"})
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from leadsync.amocrm.catalogue import Catalogue
@@ -31,12 +32,13 @@ class PreparedMapping:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A record that was read and is wanted, with its key and how it is mapped."""
+    """A record that was read and is wanted, with its key and how it is mapped; `pushed` is what no source holds."""
 
     key: str
     place: str
     record: Record
     mapping: PreparedMapping
+    pushed: Mapping[str, Any] | None = None
 
 
 class Skipped(Exception):
@@ -55,7 +57,7 @@ class Intake:
         """Read a raw record. Raises RecordError when it cannot be, Skipped when it is not wanted."""
         return self.take(raw.read(), raw.place)
 
-    def take(self, record: Record, place: str) -> Taken:
+    def take(self, record: Record, place: str, pushed: Mapping[str, Any] | None = None) -> Taken:
         """Give a record its key and its mapping. Raises RecordError, Skipped."""
         mapping = self._mappings.get(record.source) or self._mappings.get(None)
         if mapping is None:
@@ -69,7 +71,7 @@ class Intake:
         key = mapping.mapper.key(record)
         if not mapping.mapper.wanted(record):
             raise Skipped(key)
-        return Taken(key, place, record, mapping)
+        return Taken(key, place, record, mapping, pushed)
 
     def map(self, taken: Taken, link: Link) -> Mapped:
         """Say what a record wants, given what we remember of it. Raises RecordError."""

@@ -4,39 +4,37 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
+from dataclasses import asdict, replace
 from math import ceil
 from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
-from leadsync import plugins
 from leadsync.amocrm.catalogue import Catalogue, load
 from leadsync.amocrm.retry import RetryPolicy
 from leadsync.amocrm.wire import Timeouts
-from leadsync.config.loader import ConfiguredSource, Project, load_project
-from leadsync.errors import ConfigurationError, LeadsyncError, RecordError, StartRefused
-from leadsync.events import Listener, RecordsDone, RecordsRead, Warned, ignore
+from leadsync.chunks import CHUNK, Selection, read_chunks
+from leadsync.config.loader import Project, load_project
+from leadsync.errors import ConfigurationError, LeadsyncError, RecordError, StateUnavailable
+from leadsync.events import Listener, RecordsDone, Warned, ignore
 from leadsync.intake import Intake, Intakes, Skipped, Taken
 from leadsync.project import Connections, connect
 from leadsync.pushes import Pushes
 from leadsync.records import Record
-from leadsync.sources.base import RawRecord, Source, SourceContext
+from leadsync.safety import check_safety
 from leadsync.state.claims import Claims
-from leadsync.state.links import load_links
 from leadsync.state.persistence import persistence_warnings
+from leadsync.state.refused import Refused
 from leadsync.state.runs import keep_run
-from leadsync.steps import Done, Steps, refused_of
-from leadsync.sync.changes import RecordPlan, Route
+from leadsync.steps import Done, Steps, refusal, refused_of
+from leadsync.sync.changes import RecordPlan
 from leadsync.sync.names import check_names
 from leadsync.sync.results import Plan, PushResult, RefusedRow, RequestCounter, RunReport
 
 logger = logging.getLogger("leadsync")
-
-CHUNK = 500
-"""Records that are in memory at a time."""
 
 PUSHED = "push"
 """Where a pushed record comes from, in messages."""
@@ -91,6 +89,8 @@ class Pipeline:
     async def _open(self) -> None:
         connected = connect(self.project, self._listener, retry=self._retry, timeouts=self._timeouts)
         self.connections: Connections = await self._stack.enter_async_context(connected)
+        self._requests = RequestCounter()
+        self.connections.listeners.add(self._requests)
         self.catalogue: Catalogue = await load(self.connections.client)
         mappings = [one for source in self.project.sources.values() for one in source.mappings.values()]
         check_names({one.path: one for one in mappings}.values(), self.catalogue)
@@ -111,7 +111,7 @@ class Pipeline:
         try:
             read = record if isinstance(record, Record) else self._read_pushed(record)
             intake = self._intakes.for_record(read)
-            taken = intake.take(read, PUSHED)
+            taken = intake.take(read, PUSHED, pushed=_raw_of(record))
         except Skipped:
             return PushResult(True, None, None, "skipped: the mapping's `when` says no")
         except RecordError as error:
@@ -127,148 +127,138 @@ class Pipeline:
         return Record.from_mapping(raw, zone=ZoneInfo(self.project.file.defaults.timezone))
 
     async def _keep_pushed(self, record: Mapping[str, Any] | Record, error: RecordError) -> None:
-        name = record.id if isinstance(record, Record) else str(record.get("id") or uuid4())
-        await self._steps.refused.keep([refused_of(f"push:{name}", PUSHED, PUSHED, error, time.time())])
+        raw = _raw_of(record)
+        key = f"push:{raw.get('id') or uuid4()}"
+        refused = refused_of(Done(key, PUSHED, "failed", error=error), PUSHED, time.time())
+        await self._try_to_keep(replace(refused, record=raw))
 
     async def _keep_failed(self, intake: Intake, taken: Taken, error: LeadsyncError) -> None:
-        """Keep a record that the CRM's or Redis' own trouble held back; without Redis there is nowhere to keep it."""
-        trouble = RecordError(error.what, do=error.do)
-        refused = refused_of(taken.key, taken.place, intake.source.name, trouble, time.time())
+        """Keep a record that the trouble of the CRM held back."""
+        at = time.time()
+        refused = Refused(taken.key, intake.source.name, PUSHED, error.what, error.remedy, None, at, do=error.do)
+        await self._try_to_keep(replace(refused, record=taken.pushed))
+
+    async def _try_to_keep(self, refused: Refused) -> None:
         try:
             await self._steps.refused.keep([refused])
-        except LeadsyncError:
-            logger.error("a record could not even be kept: Redis does not answer")
+        except StateUnavailable:
+            logger.error("a pushed record could not be kept: Redis does not answer; push it again")
 
     # A whole source
 
     async def plan(self, source: str | None = None, *, limit: int | None = None, record: str | None = None) -> Plan:
         """What a run would do; nothing is written. `record` is the key of the only record to look at."""
         started = time.perf_counter()
-        configured = self._source(source)
-        intake = self._intakes.of(configured.name)
+        intake = self._intakes.of(self._source(source))
         steps = Steps(self.connections, self.catalogue, self._claims, promises={})
-        plan = Plan(configured.name, warnings=await self._warnings())
-        async with aclosing(self._chunks(configured, intake, limit, record)) as chunks:
-            async for taken, told in chunks:
-                for one in told:
-                    _count(plan, one)
-                for made in await steps.plan(intake, taken):
-                    self._plan_one(plan, steps, made)
-                self.connections.listeners(RecordsDone(len(taken) + len(told)))
+        plan = Plan(intake.source.name, warnings=await self._warnings())
+        selection = Selection(limit, None if record is None else (record,))
+        async with aclosing(read_chunks(self.connections, intake, selection)) as chunks:
+            async for chunk in chunks:
+                self._count(plan, chunk.ended)
+                steps.tell(chunk.ended)
+                plans = await steps.plan(intake, list(chunk.taken.values()))
+                failed = [refusal(one.key, one.place, one.refusal) for one in plans if one.refusal is not None]
+                self._count(plan, failed)
+                steps.tell(failed)
+                self._count_plans(plan, [one for one in plans if one.refusal is None])
         plan.warnings += intake.missing.warnings()
-        plan.requests = self._requests(plan)
         plan.seconds = time.perf_counter() - started
         return plan
 
-    def _plan_one(self, plan: Plan, steps: Steps, made: RecordPlan) -> None:
-        if made.refusal is not None:
-            _count(plan, steps.refuse(made.key, made.place, made.refusal))
-            return
-        plan.outcomes[made.outcome] += 1
-        plan.changes += [step.change for step in made.steps]
-        plan.steps.update(step.route for step in made.steps)
-
-    def _requests(self, plan: Plan) -> int:
+    def _count_plans(self, plan: Plan, plans: Sequence[RecordPlan]) -> None:
         size = self.project.file.amocrm.batch_size
-        return sum(ceil(plan.steps[route] / size) for route in Route)
+        plan.outcomes.update(one.outcome for one in plans)
+        plan.changes += [step.change for one in plans for step in one.steps]
+        plan.steps.update(step.route for one in plans for step in one.steps)
+        plan.requests = sum(ceil(count / size) for count in plan.steps.values())
+        self.connections.listeners(RecordsDone(len(plans)))
 
     async def run(self, source: str | None = None, *, limit: int | None = None, record: str | None = None) -> RunReport:
         """Bring a source's records into the CRM. Raises StartRefused, AmoCRMAPIError, StateUnavailable."""
-        configured = self._source(source)
-        intake = self._intakes.of(configured.name)
-        report = RunReport(uuid4().hex[:12], configured.name, time.time(), warnings=await self._warnings())
-        counter = RequestCounter()
-        self.connections.listeners.add(counter)
-        started = time.perf_counter()
-        try:
-            await self._check_safety(configured, intake, limit, record)
-            await self._run_chunks(configured, intake, report, limit, record)
-        finally:
-            self.connections.listeners.remove(counter)
-            report.requests, report.throttled = dict(counter.by_route), counter.throttled
-            report.seconds = time.perf_counter() - started
-        report.warnings += intake.missing.warnings()
-        await keep_run(self.connections.redis, self.connections.names, report.as_json())
+        intake = self._intakes.of(self._source(source))
+        selection = Selection(limit, None if record is None else (record,))
+        async with self._reported(intake.source.name) as report:
+            await check_safety(self.connections, intake, selection)
+            await self._run(intake, selection, report)
         return report
 
-    async def _run_chunks(
-        self, configured: ConfiguredSource, intake: Intake, report: RunReport, limit: int | None, record: str | None
-    ) -> None:
+    async def retry(self, keys: Sequence[str] = ()) -> RunReport:
+        """Try refused records again: those of `keys`, or all, as they are now in their source.
+
+        Raises ConfigurationError for a key that is not refused.
+        """
+        refused = [one for one in await self._steps.refused.all() if not keys or one.key in keys]
+        strangers = set(keys) - {one.key for one in refused}
+        if strangers:
+            what = f"not among the refused records: {', '.join(sorted(strangers))}"
+            raise ConfigurationError(what, do="`leadsync failed list` shows their keys")
+        await self._steps.refused.try_all_again(refused)
+        async with self._reported("refused records") as report:
+            for name in self.project.sources:
+                only = {one.key for one in refused if one.source == name and one.record is None}
+                if only:
+                    await self._run(self._intakes.of(name), Selection(only=only), report)
+            for one in refused:
+                if one.record is not None:
+                    await self._retry_pushed(one, report)
+        return report
+
+    async def _retry_pushed(self, refused: Refused, report: RunReport) -> None:
+        assert refused.record is not None
+        result = await self.push(refused.record)
+        report.outcomes["create" if result.success else "failed"] += 1
+        if result.success:
+            await self._steps.refused.drop([refused.key])
+        else:
+            report.refused.append(RefusedRow(refused.key, PUSHED, refused.field, result.message, refused.do))
+
+    @asynccontextmanager
+    async def _reported(self, source: str) -> AsyncIterator[RunReport]:
+        """A report that counts requests and time, and is remembered at the end, however the run ends."""
+        report = RunReport(uuid4().hex[:12], source, time.time(), warnings=await self._warnings())
+        started = time.perf_counter()
+        try:
+            yield report
+        finally:
+            report.requests, report.throttled = self._requests.taken()
+            report.seconds = time.perf_counter() - started
+            with suppress(StateUnavailable):
+                await keep_run(self.connections.redis, self.connections.names, report.as_json())
+
+    async def _run(self, intake: Intake, selection: Selection, report: RunReport) -> None:
         others: list[Taken] = []
-        async with aclosing(self._chunks(configured, intake, limit, record)) as chunks:
-            async for taken, told in chunks:
-                done, left = await self._steps.sync(intake, taken)
+        async with aclosing(read_chunks(self.connections, intake, selection)) as chunks:
+            async for chunk in chunks:
+                await self._steps.keep_unread(intake, chunk.ended)
+                done, left = await self._steps.sync(intake, list(chunk.taken.values()))
+                self._count(report, [*chunk.ended, *done])
                 others += left
                 if len(others) >= CHUNK:
-                    done += await self._steps.finish(intake, others)
+                    self._count(report, await self._steps.finish(intake, others))
                     others = []
-                self._report(report, [*told, *done])
-        self._report(report, await self._steps.finish(intake, others))
+        self._count(report, await self._steps.finish(intake, others))
+        report.warnings += intake.missing.warnings()
 
-    def _report(self, report: RunReport, done: Sequence[Done]) -> None:
+    def _count(self, result: Plan | RunReport, done: Sequence[Done]) -> None:
         for one in done:
-            _count(report, one)
-            report.created += one.created
-            report.updated += one.updated
+            result.outcomes[one.outcome] += 1
+            result.refused += one.refused
+            if isinstance(result, RunReport):
+                result.created += one.created
+                result.updated += one.updated
         self.connections.listeners(RecordsDone(len(done)))
 
-    async def _chunks(
-        self, configured: ConfiguredSource, intake: Intake, limit: int | None, only: str | None
-    ) -> AsyncGenerator[tuple[list[Taken], list[Done]], None]:
-        """The records of a source by the chunk, no key twice in one: those to go on with, and those already told."""
-        taken: dict[str, Taken] = {}
-        told: list[Done] = []
-        count = 0
-        async with aclosing(self._raw(configured)) as found:
-            async for raw in found:
-                if limit is not None and count >= limit:
-                    break
-                one = self._taken(intake, raw)
-                if only is not None and one.key != only:
-                    continue
-                count += 1
-                if isinstance(one, Done):
-                    told.append(one)
-                elif one.key in taken:
-                    yield list(taken.values()), told
-                    taken, told = {one.key: one}, []
-                else:
-                    taken[one.key] = one
-                if len(taken) + len(told) >= CHUNK:
-                    self.connections.listeners(RecordsRead(len(taken) + len(told)))
-                    yield list(taken.values()), told
-                    taken, told = {}, []
-        yield list(taken.values()), told
-
-    def _taken(self, intake: Intake, raw: RawRecord) -> Taken | Done:
-        try:
-            return intake.read(raw)
-        except Skipped as skipped:
-            return Done(str(skipped), raw.place, "skipped")
-        except RecordError as error:
-            return self._steps.refuse(raw.place, raw.place, error)
-
-    async def _raw(self, configured: ConfiguredSource) -> AsyncGenerator[RawRecord, None]:
-        context = SourceContext(
-            self.connections.redis, self.project.folder, ZoneInfo(self.project.file.defaults.timezone)
-        )
-        source: Source = plugins.load("sources", configured.section.type)(configured.name, configured.options, context)
-        try:
-            async for raw in source.raw_records():
-                yield raw
-        finally:
-            await source.aclose()
-
-    def _source(self, name: str | None) -> ConfiguredSource:
+    def _source(self, name: str | None) -> str:
         sources = self.project.sources
         if name is None and len(sources) == 1:
-            return next(iter(sources.values()))
+            return next(iter(sources))
         if name is None or name not in sources:
             what = "several sources are configured" if name is None else f"no source is named {name!r}"
             raise ConfigurationError(
                 what, where=str(self.project.path), do=f"use --source with one of: {', '.join(sources)}"
             )
-        return sources[name]
+        return name
 
     async def _warnings(self) -> list[str]:
         warnings = await persistence_warnings(self.connections.redis)
@@ -276,39 +266,13 @@ class Pipeline:
             self.connections.listeners(Warned(one))
         return warnings
 
-    async def _check_safety(
-        self, configured: ConfiguredSource, intake: Intake, limit: int | None, record: str | None
-    ) -> None:
-        """Count what would be new before the first write. Raises StartRefused."""
-        most = self.project.file.safety.max_new_leads
-        if record is not None or (limit is not None and limit <= most):
-            return
-        count = 0
-        async with aclosing(self._raw(configured)) as found:
-            async for _ in found:
-                count += 1
-                if count > most:
-                    break
-        if count > most:
-            await self._count_new(configured, intake, most)
 
-    async def _count_new(self, configured: ConfiguredSource, intake: Intake, most: int) -> None:
-        new = 0
-        async with aclosing(self._chunks(configured, intake, None, None)) as chunks:
-            async for taken, _ in chunks:
-                links = await load_links(self.connections.redis, self.connections.names, [one.key for one in taken])
-                new += sum(link.lead_id is None for link in links.values())
-        if new > most:
-            raise StartRefused(
-                f"this run would make {new} new leads; the limit is {most}",
-                where=f"{self.project.path}: safety.max_new_leads",
-                do="look at `leadsync dry-run`, then raise the limit or use --limit",
-            )
-
-
-def _count(result: Plan | RunReport, one: Done) -> None:
-    result.outcomes[one.outcome] += 1
-    result.refused += one.refused
+def _raw_of(record: Mapping[str, Any] | Record) -> Mapping[str, Any]:
+    """A pushed record as plain data, so that it can be tried again."""
+    if not isinstance(record, Record):
+        return record
+    known = asdict(record)
+    return {**known.pop("extra"), **known}
 
 
 def _pushed(done: Done) -> PushResult:

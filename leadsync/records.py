@@ -38,6 +38,7 @@ _TEXT_FIELDS = ("user_name", "phone", "email", "product_interest")
 _FIELDS = frozenset(
     ("id", "source", "budget", "messages", "conversation_history", "metadata", "updated_at", *_TEXT_FIELDS)
 )
+_YEARS = range(1973, 5138)
 _UNIX_TEXT = re.compile(r"[0-9]{9,17}(\.[0-9]+)?")
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,18}")
 
@@ -178,13 +179,12 @@ def moment(value: Any, zone: tzinfo) -> datetime | None:
 
 
 def _from_iso(text: str, zone: tzinfo) -> datetime | None:
+    """The years of `_from_unix` only: Go's zero time, year 1, means that there is no time."""
     try:
         at = datetime.fromisoformat(text)
-        at = at if at.tzinfo else at.replace(tzinfo=zone)
-        at.timestamp()
-    except (ValueError, OverflowError):
+    except ValueError:
         return None
-    return at
+    return (at if at.tzinfo else at.replace(tzinfo=zone)) if at.year in _YEARS else None
 
 
 def _from_unix(number: float) -> datetime | None:

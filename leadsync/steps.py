@@ -6,8 +6,8 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
@@ -20,14 +20,15 @@ from leadsync.state.claims import Claims
 from leadsync.state.facts import remember
 from leadsync.state.journal import Journal
 from leadsync.state.links import load_links
-from leadsync.state.refused import Refused, RefusedRecords
+from leadsync.state.refused import Refused, RefusedItem, RefusedRecords
 from leadsync.sync.apply import Applied, Applier
 from leadsync.sync.changes import Outcome, RecordPlan
 from leadsync.sync.match import Matcher
+from leadsync.sync.payload import content
 from leadsync.sync.planner import Planner, Wish, wish_of
 from leadsync.sync.recover import Recovery
 from leadsync.sync.results import RefusedRow, refusal_row
-from leadsync.sync.send import Sender
+from leadsync.sync.send import NotAccepted, Sender
 
 logger = logging.getLogger("leadsync")
 
@@ -51,6 +52,7 @@ class Done:
     created: Counter[str] = field(default_factory=Counter)
     updated: Counter[str] = field(default_factory=Counter)
     refused: list[RefusedRow] = field(default_factory=list)
+    error: RecordError | None = None
 
 
 class Steps:
@@ -105,7 +107,7 @@ class Steps:
             by_key = {one.key: one for one in mine}
             others += [by_key[wish.mapped.key] for wish in waiting]
             plans = failed + await self._planner.plan(free)
-            return await self._apply(intake, plans), others
+            return await self._apply(intake, by_key, plans), others
         finally:
             await self._claims.release(held)
 
@@ -139,14 +141,26 @@ class Steps:
         mine = [one for one, taken in zip(things, got, strict=True) if taken]
         return mine, [one for one, taken in zip(things, got, strict=True) if not taken]
 
-    async def _apply(self, intake: Intake, plans: Sequence[RecordPlan]) -> list[Done]:
+    async def _apply(self, intake: Intake, taken: Mapping[str, Taken], plans: Sequence[RecordPlan]) -> list[Done]:
         redis, names = self._connections.redis, self._connections.names
         await remember(redis, names, [fact for plan in plans for fact in plan.facts])
-        applied = await self._applier.apply([plan for plan in plans if plan.refusal is None])
+        before = await self.refused.find([plan.key for plan in plans])
+        items = {item.request_id: item for one in before.values() for item in one.items}
+        applied = await self._applier.apply([plan for plan in plans if plan.refusal is None], items)
         done = [self._done(one) for one in applied]
-        done += [self.refuse(plan.key, plan.place, plan.refusal) for plan in plans if plan.refusal is not None]
-        await self._keep(intake, plans, applied)
+        done += [refusal(plan.key, plan.place, plan.refusal) for plan in plans if plan.refusal is not None]
+        self.tell(done)
+        name, now = intake.source.name, time.time()
+        kept = [refused_of(one, name, now) for one in done if one.error is not None]
+        kept += [_refused_items(one, name, now) for one in applied if one.refused]
+        await self.refused.keep([replace(one, record=taken[one.key].pushed) for one in kept])
+        await self.refused.drop([name for one in applied if not one.refused for name in (one.plan.key, one.plan.place)])
         return done
+
+    async def keep_unread(self, intake: Intake, done: Sequence[Done]) -> None:
+        """Keep records that could not even be read, under the place where they lie. Raises StateUnavailable."""
+        self.tell(done)
+        await self.refused.keep([refused_of(one, intake.source.name, time.time()) for one in done if one.error])
 
     def _done(self, applied: Applied) -> Done:
         plan = applied.plan
@@ -161,36 +175,28 @@ class Steps:
         if applied.refused:
             done.outcome = "failed"
             done.refused = [refusal_row(plan.key, plan.place, one) for one in applied.refused]
-            for row in done.refused:
-                self._tell(row)
         return done
 
-    def refuse(self, key: str, place: str, error: RecordError) -> Done:
-        """A record that cannot go on, told to whoever listens."""
-        row = RefusedRow(key, place, error.field, error.what, error.do)
-        self._tell(row)
-        return Done(key, place, "failed", refused=[row])
-
-    def _tell(self, row: RefusedRow) -> None:
-        logger.error("a record was refused at %s: %s", row.field or "its reading", row.reason)
-        self._connections.listeners(RecordRefused(row.key, row.field, row.reason))
-
-    async def _keep(self, intake: Intake, plans: Sequence[RecordPlan], applied: Sequence[Applied]) -> None:
-        """Keep what was refused, and forget the refusals of what went through."""
-        now = time.time()
-        name = intake.source.name
-        kept = [refused_of(plan.key, plan.place, name, plan.refusal, now) for plan in plans if plan.refusal]
-        kept += [_refused_item(one, name, now) for one in applied if one.refused]
-        await self.refused.keep(kept)
-        await self.refused.drop([one.plan.key for one in applied if not one.refused])
+    def tell(self, done: Sequence[Done]) -> None:
+        """Log what was refused and tell whoever listens, without a value of any record."""
+        for row in (row for one in done for row in one.refused):
+            logger.error("a record was refused at %s: %s", row.field or "its reading", row.reason)
+            self._connections.listeners(RecordRefused(row.key, row.field, row.reason))
 
 
-def refused_of(key: str, place: str, source: str, error: RecordError, at: float) -> Refused:
+def refusal(key: str, place: str, error: RecordError) -> Done:
+    """A record that cannot go on."""
+    return Done(key, place, "failed", refused=[RefusedRow(key, place, error.field, error.what, error.do)], error=error)
+
+
+def refused_of(done: Done, source: str, at: float) -> Refused:
     """A record refused before anything was sent."""
-    return Refused(key, source, place, error.what, error.remedy, error.field, at, do=error.do)
+    error = done.error
+    assert error is not None
+    return Refused(done.key, source, done.place, error.what, error.remedy, error.field, at, do=error.do)
 
 
-def _refused_item(applied: Applied, source: str, at: float) -> Refused:
+def _refused_items(applied: Applied, source: str, at: float) -> Refused:
     first = applied.refused[0]
     answer = {"errors": [{"code": one.code, "path": one.path, "detail": one.detail} for one in first.answer]}
     return Refused(
@@ -198,9 +204,14 @@ def _refused_item(applied: Applied, source: str, at: float) -> Refused:
         source,
         applied.plan.place,
         first.reason,
-        Remedy(first.remedy),
+        first.remedy,
         first.field,
         at,
         payload=first.item.payload,
         answer=answer,
+        items=[_item(one) for one in applied.refused if one.remedy is Remedy.FIX_RECORD],
     )
+
+
+def _item(refused: NotAccepted) -> RefusedItem:
+    return RefusedItem(refused.item.request_id, content(refused.item.payload), refused.reason, refused.field)

@@ -34,7 +34,7 @@ _TEXT_FILTERS = frozenset(
 )
 """Jinja's filters that would make the text `None` of none; here they make an empty text of it."""
 
-_CALL_STEPS, _OWN_FILTER_STEPS = 5, 8
+_CALL_STEPS, _OWN_FILTER_STEPS = 10, 8
 """A call costs so many steps; a filter that is not Jinja's, which may search its text, so many times the usual."""
 
 _LEFT_OUT = frozenset({"random", "pprint"})

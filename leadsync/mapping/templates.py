@@ -139,11 +139,11 @@ class Compiler:
         return Template(".".join(map(str, path)), place, source, self._environment, used, constant, code)
 
     def finish(self) -> None:
-        """Raise ConfigurationError with every problem there was."""
-        if self._problems:
-            count = len(self._problems)
-            what = f"{count} template{'s' if count > 1 else ''} of this mapping cannot be read"
-            raise ConfigurationError(what, where=self._problems[0].place.file, problems=self._problems)
+        """Raise ConfigurationError with every problem there was, as they stand in the file."""
+        problems = sorted(self._problems, key=lambda problem: (problem.place.line, problem.place.column))
+        if problems:
+            what = f"{len(problems)} mistake{'s' if len(problems) > 1 else ''} in the templates of this mapping"
+            raise ConfigurationError(what, where=problems[0].place.file, problems=problems)
 
     def _code(self, source: str, filename: str, place: Place) -> tuple[JinjaTemplate | None, frozenset[str]]:
         try:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from leadsync.config.document import Document
 from leadsync.config.loader import LoadedMapping
@@ -224,22 +224,19 @@ def load_mapper(loaded: LoadedMapping, context: MapperContext) -> Mapper:
     name = loaded.file.mapper
     if name is None:
         return YamlMapper(loaded.file, loaded.document, context)
-    mapper = _mapper_class(name, loaded)(loaded.file, loaded.document, context)
-    if isinstance(mapper, Mapper):
-        return mapper
-    raise _no_mapper(f"`{name}` does not make a leadsync.mapping.mapper.Mapper", loaded)
+    return _mapper_class(name, loaded)(loaded.file, loaded.document, context)
 
 
-def _mapper_class(name: str, loaded: LoadedMapping) -> Callable[..., Any]:
+def _mapper_class(name: str, loaded: LoadedMapping) -> Callable[..., Mapper]:
     try:
         found = EntryPoint(name, name, "leadsync.mappers").load() if ":" in name else load("mappers", name)
     except (ImportError, AttributeError, ValueError) as error:
         raise _no_mapper(f"the mapper `{name}` cannot be imported: {type(error).__name__}", loaded) from error
     except ConfigurationError as error:
         raise _no_mapper(error.what, loaded, error.do) from error
-    if callable(found):
-        return cast(Callable[..., Any], found)
-    raise _no_mapper(f"the mapper `{name}` is no class", loaded)
+    if isinstance(found, type) and issubclass(found, Mapper):
+        return found
+    raise _no_mapper(f"the mapper `{name}` is no subclass of leadsync.mapping.mapper.Mapper", loaded)
 
 
 def _no_mapper(

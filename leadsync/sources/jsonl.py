@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import glob
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 from zoneinfo import ZoneInfo
@@ -44,12 +45,11 @@ class JsonLines(Source):
     async def raw_records(self) -> AsyncIterator[RawRecord]:
         """Every line of every file, in order. Raises ConfigurationError for a file that is not there or readable."""
         for path in self._files():
-            lines = _lines(path, self._shown(path))
-            while batch := await asyncio.to_thread(_next_batch, lines):
-                for number, line in batch:
-                    yield Line(
-                        f"{self._shown(path)}:{number}", line, self.context.zone, self.options.source or self.name
-                    )
+            shown = self._shown(path)
+            with closing(_lines(path, shown)) as lines:
+                while batch := await asyncio.to_thread(_next_batch, lines):
+                    for number, line in batch:
+                        yield Line(f"{shown}:{number}", line, self.context.zone, self.options.source or self.name)
 
     def _files(self) -> list[Path]:
         patterns = (self.options.path,) if isinstance(self.options.path, str) else self.options.path
@@ -114,7 +114,7 @@ def _fixed_part(pattern: str) -> Path:
     return Path(*parts[:fixed])
 
 
-def _lines(path: Path, shown: str) -> Iterator[tuple[int, bytes | None]]:
+def _lines(path: Path, shown: str) -> Generator[tuple[int, bytes | None]]:
     """The lines that are not blank, with their numbers from 1. Raises ConfigurationError."""
     try:
         with path.open("rb") as file:

@@ -171,13 +171,18 @@ class Unstored(RawRecord):
 
 
 def _messages(items: Sequence[bytes]) -> list[Any]:
-    return [_message(decode_text(item)) for item in items]
+    return [_message(item, index) for index, item in enumerate(items)]
 
 
-def _message(text: str) -> Any:
+def _message(raw: bytes, index: int) -> Any:
     """A message as JSON, or the text itself: a number or a bare word that happens to be JSON is what somebody said."""
-    data = json_or_text(text) if text.lstrip().startswith(("{", '"')) else text
-    return data if isinstance(data, dict | str) else text
+    try:
+        text = decode_text(raw)
+        if text.lstrip().startswith('{"'):
+            return decode_json(raw)
+    except UnreadableRecord as error:
+        raise UnreadableRecord(error.what, field=f"messages[{index}]", do=error.do) from None
+    return json_or_text(text) if text.lstrip().startswith('"') else text
 
 
 def _field(name: str, text: str) -> Any:

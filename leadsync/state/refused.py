@@ -14,10 +14,21 @@ from leadsync.state.redis import state_errors
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """One refused record. `payload` is the item amoCRM refused, when it came that far; `at` is unix seconds.
+class RefusedItem:
+    """One item that amoCRM refused; `sent` is a digest of it, so that the same item is not sent again in vain."""
 
-    `record` is the raw record, so that it can be tried again without its source; `source` names the source.
+    request_id: str
+    sent: str
+    reason: str
+    field: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """One refused record. `place` is where its source found it, `at` unix seconds of the last try.
+
+    `payload` is the item amoCRM refused and `answer` what it said, when it came that far; `items` are those that need
+    not be sent again as they are. `record` is a pushed record itself, which no source holds.
     """
 
     key: str
@@ -32,6 +43,12 @@ class Refused:
     payload: Mapping[str, Any] | None = None
     answer: Mapping[str, Any] | None = None
     record: Mapping[str, Any] | None = None
+    items: Sequence[RefusedItem] = ()
+
+
+def _restored(raw: bytes) -> Refused:
+    data = orjson.loads(raw)
+    return Refused(**data | {"items": [RefusedItem(**one) for one in data["items"]]})
 
 
 class RefusedRecords:
@@ -50,7 +67,7 @@ class RefusedRecords:
         for one in refused:
             before = known.get(one.key)
             tries = before.tries + 1 if before else one.tries
-            rows[one.key] = orjson.dumps(asdict(one) | {"tries": tries})
+            rows[one.key] = orjson.dumps(asdict(one) | {"tries": tries}, default=str)
         async with state_errors():
             await self._redis.hset(self._name, mapping=rows)
 
@@ -60,13 +77,20 @@ class RefusedRecords:
             return {}
         async with state_errors():
             found: Any = await self._redis.hmget(self._name, list(keys))
-        return {key: Refused(**orjson.loads(raw)) for key, raw in zip(keys, found, strict=True) if raw}
+        return {key: _restored(raw) for key, raw in zip(keys, found, strict=True) if raw}
 
     async def all(self) -> list[Refused]:
         """Every refused record, the oldest first. Raises StateUnavailable."""
         async with state_errors():
             raw: Any = await self._redis.hgetall(self._name)
-        return sorted((Refused(**orjson.loads(one)) for one in raw.values()), key=lambda one: one.at)
+        return sorted((_restored(one) for one in raw.values()), key=lambda one: one.at)
+
+    async def try_all_again(self, refused: Sequence[Refused]) -> None:
+        """Let every item of these records be sent again, even one that amoCRM refused. Raises StateUnavailable."""
+        if refused:
+            rows: dict[Any, Any] = {one.key: orjson.dumps(asdict(one) | {"items": []}) for one in refused}
+            async with state_errors():
+                await self._redis.hset(self._name, mapping=rows)
 
     async def drop(self, keys: Sequence[str]) -> int:
         """Forget records that went through or are given up; how many there were. Raises StateUnavailable."""

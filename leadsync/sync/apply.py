@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from leadsync.errors import Remedy
 from leadsync.state.journal import JournalItem
+from leadsync.state.refused import RefusedItem
 from leadsync.sync.changes import RecordPlan, Route, Step, contact_ref, lead_ref
+from leadsync.sync.payload import content
 from leadsync.sync.send import NotAccepted, Sender
 
 
@@ -28,14 +31,17 @@ class Applier:
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
 
-    async def apply(self, plans: Sequence[RecordPlan]) -> list[Applied]:
-        """Send everything; one result a plan, in the same order. Raises what Sender.send raises."""
+    async def apply(self, plans: Sequence[RecordPlan], before: Mapping[str, RefusedItem]) -> list[Applied]:
+        """Send everything; one result a plan, in the same order. Raises what Sender.send raises.
+
+        `before` are items that amoCRM refused earlier, by request_id: the same again is not sent.
+        """
         applied = {plan.key: Applied(plan) for plan in plans}
         ids: dict[str, int] = {}
         for route in Route:
             steps = [step for plan in plans for step in plan.steps if step.route is route]
             if steps:
-                await self._route(route, steps, ids, applied)
+                await self._route(route, steps, ids, applied, before)
         for one in applied.values():
             one.lead_id = _id(one.plan.lead, ids)
             one.contact_id = _id(one.plan.contact, ids)
@@ -43,10 +49,17 @@ class Applier:
         return list(applied.values())
 
     async def _route(
-        self, route: Route, steps: Sequence[Step], ids: dict[str, int], applied: Mapping[str, Applied]
+        self,
+        route: Route,
+        steps: Sequence[Step],
+        ids: dict[str, int],
+        applied: Mapping[str, Applied],
+        before: Mapping[str, RefusedItem],
     ) -> None:
         bound = {step.request_id: (step, item) for step in steps if (item := bind(step, ids)) is not None}
-        sent = await self._sender.send(route, [item for _, item in bound.values()])
+        again = {name: no for name, (_, item) in bound.items() if (no := _refused_again(item, before)) is not None}
+        sent = await self._sender.send(route, [item for name, (_, item) in bound.items() if name not in again])
+        sent.refused |= again
         for name, (step, _) in bound.items():
             if name in sent.refused:
                 applied[step.change.key].refused.append(sent.refused[name])
@@ -56,6 +69,13 @@ class Applier:
                     ids[contact_ref(step.change.key)] = sent.ids[name]
                 elif route is Route.CREATE_LEADS:
                     ids[lead_ref(step.change.key)] = sent.ids[name]
+
+
+def _refused_again(item: JournalItem, before: Mapping[str, RefusedItem]) -> NotAccepted | None:
+    known = before.get(item.request_id)
+    if known is None or known.sent != content(item.payload):
+        return None
+    return NotAccepted(item, known.reason, Remedy.FIX_RECORD, known.field)
 
 
 def _id(entity: int | str | None, ids: Mapping[str, int]) -> int | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+import orjson
 
 from leadsync.sync.changes import digest
 from leadsync.sync.resolve import Value
@@ -17,6 +19,11 @@ PART_MARK_ROOM = 20
 def request_id(entity: str, key: str, part: int = 0) -> str:
     """The name of an item inside its batch: the same in every run, and without personal data."""
     return f"{entity}-{digest(key)}" + (f"-{part}" if part else "")
+
+
+def content(payload: Mapping[str, Any]) -> str:
+    """A digest of what amoCRM keeps of an item: everything but its request_id."""
+    return digest(orjson.dumps({**payload, "request_id": None}, option=orjson.OPT_SORT_KEYS).decode())
 
 
 def put(payload: dict[str, Any], values: Iterable[Value]) -> None:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-import orjson
 from redis.asyncio import Redis
 
 from leadsync.amocrm import AmoCRMClient
@@ -27,6 +26,7 @@ from leadsync.state.links import load_wrote
 from leadsync.state.marks import MARKS
 from leadsync.state.namespace import Namespace
 from leadsync.sync.changes import Route
+from leadsync.sync.payload import content
 
 EntityName = Literal["contacts", "leads"]
 
@@ -171,11 +171,6 @@ class Recovery:
 
 async def _all(pages: AsyncIterator[list[dict[str, Any]]]) -> list[dict[str, Any]]:
     return [one async for page in pages for one in page]
-
-
-def content(payload: Mapping[str, Any]) -> bytes:
-    """What amoCRM keeps of an item, as comparable bytes: everything but its request_id."""
-    return orjson.dumps({**payload, "request_id": None}, option=orjson.OPT_SORT_KEYS)
 
 
 def accepted_facts(entry: Entry, ids: Mapping[str, int]) -> list[Fact]:

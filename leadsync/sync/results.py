@@ -111,6 +111,12 @@ class RequestCounter:
             self.by_route[f"{event.method} {event.route}"] += 1
             self.throttled += event.status == 429
 
+    def taken(self) -> tuple[dict[str, int], int]:
+        """The counts since they were taken last; counting starts anew."""
+        counts = dict(self.by_route), self.throttled
+        self.by_route, self.throttled = Counter(), 0
+        return counts
+
 
 def refusal_row(key: str, place: str, refused: NotAccepted) -> RefusedRow:
     """An item that amoCRM did not accept, for people."""
