@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +13,22 @@ import yaml
 from redis.asyncio import Redis
 
 from leadsync.amocrm.retry import RetryPolicy
+from leadsync.amocrm.tokens import TokenStore
 from leadsync.amocrm.wire import Timeouts
+from leadsync.config.loader import load_project
 from leadsync.events import Listener, ignore
 from leadsync.pipeline import Pipeline
+from leadsync.project import connect
 from leadsync.sandbox import Sandbox
+from leadsync.sandbox.starter import ADMIN_ID
+from leadsync.state.namespace import Namespace
+from leadsync.state.refused import Refused, RefusedRecords
+from leadsync.sync.results import RunReport
 
 QUICK = RetryPolicy(attempts=4, first_wait=0.01, longest_wait=0.05, jitter=0.01)
 SHORT = Timeouts(connect=1.0, total=2.0)
 REPOSITORY = Path(__file__).parent.parent
+NAMES = Namespace("firm.amocrm.ru")
 
 MAPPING = {
     "key": "{{ source }}:{{ id }}",
@@ -70,9 +79,60 @@ class World:
         (self.folder / "mapping.yaml").write_text(
             yaml.safe_dump(dict(mapping), allow_unicode=True, sort_keys=False), encoding="utf-8"
         )
-        token = self.sandbox.long_lived_token()
-        (self.folder / ".env").write_text(f"AMOCRM_BASE_URL={self.sandbox.url}\nAMOCRM_ACCESS_TOKEN={token}\n")
+        self.settings(AMOCRM_ACCESS_TOKEN=self.sandbox.long_lived_token())
         return self.folder / "leadsync.yaml"
+
+    def use_sample(self) -> None:
+        """Take the files that are shipped, with no patience for their limit of requests."""
+        shutil.copytree(REPOSITORY / "mappings", self.folder / "mappings")
+        shipped = (REPOSITORY / "leadsync.yaml").read_text(encoding="utf-8")
+        assert "requests_per_second: 6.5" in shipped
+        quick = shipped.replace("requests_per_second: 6.5", "requests_per_second: 1000")
+        (self.folder / "leadsync.yaml").write_text(quick, encoding="utf-8")
+        token = self.sandbox.long_lived_token()
+        self.settings(AMOCRM_SUBDOMAIN="firm", REDIS_URL=self.redis_url, AMOCRM_ACCESS_TOKEN=token)
+
+    def settings(self, **values: str) -> None:
+        """Write the .env: where the CRM is, and these."""
+        lines = {"AMOCRM_BASE_URL": self.sandbox.url} | values
+        (self.folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
+
+    def integration(self) -> dict[str, str]:
+        """The settings of the integration that the account knows, in place of a long-lived token."""
+        oauth = self.sandbox.oauth
+        return {
+            "AMOCRM_CLIENT_ID": oauth.client_id,
+            "AMOCRM_CLIENT_SECRET": oauth.client_secret,
+            "AMOCRM_REDIRECT_URI": oauth.redirect_uri,
+        }
+
+    async def log_in(self) -> None:
+        """Use the integration, and do what a person does once: bring the code of the consent page."""
+        self.settings(**self.integration())
+        async with connect(load_project(self.folder / "leadsync.yaml"), ignore, retry=QUICK) as connections:
+            assert connections.oauth is not None
+            await connections.oauth.exchange(self.sandbox.oauth.code(ADMIN_ID))
+
+    @property
+    def tokens(self) -> TokenStore:
+        """Where this project's tokens lie."""
+        return TokenStore(self.redis, NAMES.prefix)
+
+    async def access_token(self) -> str:
+        """The access token that is stored now."""
+        stored = await self.tokens.load()
+        assert stored is not None
+        assert stored.access_token is not None
+        return stored.access_token
+
+    async def refused(self) -> list[Refused]:
+        """The refused records that are kept, the oldest first."""
+        return await RefusedRecords(self.redis, NAMES).all()
+
+    async def run(self, listener: Listener = ignore) -> RunReport:
+        """One run of the project's only source."""
+        async with self.pipeline(listener) as pipeline:
+            return await pipeline.run()
 
     def pipeline(self, listener: Listener = ignore) -> Pipeline:
         """A pipeline of this project that is not patient."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,13 @@ from redis.asyncio import Redis
 
 from leadsync.sandbox import Sandbox
 from tests.world import World
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith(("AMOCRM_", "LEADSYNC_", "REDIS_")):
+            monkeypatch.delenv(name)
 
 
 @pytest.fixture
