@@ -108,6 +108,12 @@ class Intakes:
             do="add one under `mapping:`",
         )
 
+    @property
+    def key_fields(self) -> set[int]:
+        """The ids of the lead fields that hold records' keys."""
+        resolvers = (one.resolver for one in self._mappings.values())
+        return {field.id for one in resolvers if (field := one.key_field) is not None}
+
     def _compile(self) -> None:
         problems: list[Problem] = []
         for source in self._project.sources.values():

@@ -32,6 +32,7 @@ from leadsync.state.runs import keep_run
 from leadsync.steps import Done, Steps, refusal, refused_of
 from leadsync.sync.changes import RecordPlan
 from leadsync.sync.names import check_names
+from leadsync.sync.rebuild import Rebuild, Rebuilt
 from leadsync.sync.results import Plan, PushResult, RefusedRow, RequestCounter, RunReport
 
 logger = logging.getLogger("leadsync")
@@ -97,8 +98,23 @@ class Pipeline:
         self._intakes = Intakes(self.project, self.catalogue)
         claims = Claims(self.connections.redis, self.connections.names)
         self._claims = await self._stack.enter_async_context(claims)
+        await self.rebuild(everything=False)
         self._steps = Steps(self.connections, self.catalogue, self._claims)
         self._pushes = await self._stack.enter_async_context(Pushes(self._steps))
+
+    @property
+    def has_key_field(self) -> bool:
+        """Whether any mapping writes the records' keys into the account."""
+        return bool(self._intakes.key_fields)
+
+    async def rebuild(self, *, everything: bool = True) -> Rebuilt:
+        """Give Redis back what the account's leads know (`key_field`); all of it, or only as far as it may be missing.
+
+        Raises AmoCRMAPIError, StateUnavailable.
+        """
+        connections = self.connections
+        rebuild = Rebuild(connections.client, connections.redis, connections.names, self._intakes.key_fields)
+        return await rebuild.ensure(everything=everything)
 
     # One record at a time
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,11 +16,12 @@ from leadsync.amocrm.catalogue import Catalogue
 from leadsync.errors import RecordError, Remedy
 from leadsync.events import LeadCreated, RecordRefused
 from leadsync.intake import Intake, Taken, account_zone
+from leadsync.mapping.found_notes import noted_in
 from leadsync.project import Connections
 from leadsync.state.claims import Claims
-from leadsync.state.facts import remember
+from leadsync.state.facts import Fact, remember
 from leadsync.state.journal import Journal
-from leadsync.state.links import load_links
+from leadsync.state.links import Link, link_hash, load_links
 from leadsync.state.refused import Refused, RefusedItem, RefusedRecords
 from leadsync.sync.apply import Applied, Applier
 from leadsync.sync.changes import Outcome, RecordPlan
@@ -125,6 +127,7 @@ class Steps:
 
     async def _wishes(self, intake: Intake, taken: Sequence[Taken]) -> tuple[list[Wish], list[RecordPlan]]:
         links = await load_links(self._connections.redis, self._connections.names, [one.key for one in taken])
+        links |= await self._noted_again([one for one in taken if links[one.key].restored], links)
         wishes: list[Wish] = []
         failed: list[RecordPlan] = []
         for one in taken:
@@ -133,6 +136,20 @@ class Steps:
             except RecordError as error:
                 failed.append(RecordPlan(one.key, one.place, "failed", refusal=error))
         return wishes, failed
+
+    async def _noted_again(self, taken: Sequence[Taken], links: Mapping[str, Link]) -> dict[str, Link]:
+        """Links that came back from the account, with what its notes say of their talks."""
+        lead_ids = {one.key: links[one.key].lead_id or 0 for one in taken}
+        notes = await self._connections.client.notes_of_many("leads", lead_ids.values()) if taken else {}
+        found: dict[str, Link] = {}
+        facts: list[Fact] = []
+        for one in taken:
+            texts = [str((note.get("params") or {}).get("text") or "") for note in notes[lead_ids[one.key]]]
+            noted = b64encode(noted_in(one.record, texts).to_bytes()).decode()
+            found[one.key] = replace(links[one.key], noted=noted)
+            facts += [(link_hash(one.key), "noted", noted), (link_hash(one.key), "restored", "0")]
+        await remember(self._connections.redis, self._connections.names, facts)
+        return found
 
     async def _claimed(
         self, things: Sequence[Thing], names: Sequence[Sequence[str]]

@@ -15,6 +15,7 @@ COMMANDS = {
     "dry-run": "Show what a run would do; nothing is written.",
     "run": "Bring the talks of a source into amoCRM.",
     "failed": "The records that were refused: list, show, retry, drop.",
+    "rebuild": "Restore what leadsync remembers from the account's leads (needs `key_field`).",
     "validate": "Check the files, then the names against the account, then what can be reached.",
     "fields": "List the account's custom fields, pipelines, statuses and users.",
     "auth": "Log in to amoCRM, see the login, end it.",

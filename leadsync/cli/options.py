@@ -12,7 +12,7 @@ import orjson
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
-LEVELS = ("debug", "info", "warning", "error")
+LEVELS = ("debug", "info", "warning", "error", "off")
 
 
 def project_options(function: Decorated) -> Decorated:
@@ -30,7 +30,8 @@ def project_options(function: Decorated) -> Decorated:
         click.option(
             "--log-level",
             type=click.Choice(LEVELS),
-            default="error",
+            default="off",
+            show_default=True,
             expose_value=False,
             callback=lambda ctx, _, value: log_to_stderr(value, ctx.meta["leadsync.log_format"]),
             help="What is logged on stderr.",
@@ -66,7 +67,7 @@ class _JsonLines(logging.Formatter):
 def log_to_stderr(level: str, format_: str) -> None:
     """Send our own log lines to stderr; no other library's are shown."""
     logger = logging.getLogger("leadsync")
-    logger.setLevel(level.upper())
+    logger.setLevel(logging.CRITICAL + 1 if level == "off" else level.upper())
     handler = logging.StreamHandler(sys.stderr)
     text = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
     handler.setFormatter(_JsonLines() if format_ == "json" else text)

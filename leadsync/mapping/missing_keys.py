@@ -7,6 +7,9 @@ from difflib import get_close_matches
 
 from leadsync.records import Record
 
+ENOUGH = 5
+"""Records from which on `missing in all` says something."""
+
 
 class MissingKeys:
     """Counts, over a run, the data keys that were missing, and warns of those that no record had: likely a slip."""
@@ -30,6 +33,8 @@ class MissingKeys:
 
     def warnings(self) -> list[str]:
         """A sentence for each key that was missing in every record."""
+        if self._records < ENOUGH:
+            return []
         return [self._warning(path) for path, count in self._missing.items() if count == self._records]
 
     def _warning(self, path: str) -> str:

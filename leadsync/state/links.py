@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from redis.asyncio import Redis
 
@@ -17,7 +18,8 @@ class Link:
 
     `linked` is the contact that the lead is linked to; `said_contact` and `said_lead` are digests of what the record
     wanted when it was last accepted; `noted` tells which messages stand in notes; `parts` holds, by number, the digest
-    of the long note whose part of that number was accepted.
+    of the long note whose part of that number was accepted. `restored` is true for what came back from the account:
+    which messages stand in its notes is not known then.
     """
 
     lead_id: int | None = None
@@ -27,6 +29,16 @@ class Link:
     said_lead: str = ""
     noted: str = ""
     parts: Mapping[int, str] = field(default_factory=dict)
+    restored: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RestoredLink:
+    """What a lead in the account says about a record's key."""
+
+    key: str
+    lead_id: int
+    contact_id: int | None
 
 
 NO_LINK = Link()
@@ -57,6 +69,7 @@ def _link(raw: Mapping[bytes, bytes]) -> Link:
         said_contact=raw.get(b"said_contact", b"").decode(),
         said_lead=raw.get(b"said_lead", b"").decode(),
         noted=raw.get(b"noted", b"").decode(),
+        restored=raw.get(b"restored") == b"1",
         parts={int(name[4:]): value.decode() for name, value in raw.items() if name.startswith(b"part")},
     )
 
@@ -65,6 +78,23 @@ async def load_links(redis: Redis, names: Namespace, keys: Sequence[str]) -> dic
     """The links of many keys in one round trip; a key never seen has an empty one. Raises StateUnavailable."""
     found = await _hashes(redis, [names.name(link_hash(key)) for key in keys])
     return {key: _link(raw) for key, raw in zip(keys, found, strict=True)}
+
+
+async def restore_links(redis: Redis, names: Namespace, links: Sequence[RestoredLink]) -> int:
+    """Give keys that have no lead the one the account has for them; how many there were. Raises StateUnavailable."""
+    if not links:
+        return 0
+    async with state_errors(), redis.pipeline(transaction=False) as pipe:
+        for one in links:
+            pipe.hsetnx(names.name(link_hash(one.key)), "lead", one.lead_id)
+        new = [one for one, was_new in zip(links, await pipe.execute(), strict=True) if was_new]
+        for one in new:
+            found: dict[Any, Any] = {"restored": "1"}
+            if one.contact_id is not None:
+                found |= {"contact": one.contact_id, "linked": one.contact_id}
+            pipe.hset(names.name(link_hash(one.key)), mapping=found)
+        await pipe.execute()
+    return len(new)
 
 
 async def load_wrote(redis: Redis, names: Namespace, entity: str, ids: Iterable[int]) -> dict[int, dict[str, str]]:

@@ -153,8 +153,12 @@ def plan_known_lead(key: str, wanted: WantedLead, current: Current, wrote: Wrote
 
 
 def plan_link(key: str, link: Link, contact: int | str | None) -> Planned:
-    """A contact that appeared after its lead: linked by a call of its own, since PATCH ignores embedded contacts."""
-    if link.lead_id is None or contact is None or link.linked is not None:
+    """A contact that appeared after its lead: linked by a call of its own, since PATCH ignores embedded contacts.
+
+    A lead that has our contact keeps it; one whose contact is made anew (a person deleted it) gets the new one.
+    """
+    is_new = isinstance(contact, str)
+    if link.lead_id is None or contact is None or (link.linked is not None and not is_new):
         return Planned()
     payload = {
         "request_id": request_id("link", key),

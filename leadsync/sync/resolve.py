@@ -101,6 +101,11 @@ class Resolver:
         self._key_field = key_field
         self._known: dict[tuple[EntityName, str], CustomField] = {}
 
+    @property
+    def key_field(self) -> CustomField | None:
+        """The lead's field that holds the record's key, when the mapping names one."""
+        return None if self._key_field is None else self._field("leads", str(self._key_field))
+
     def clean(self, text: str) -> str:
         """The text as it may be sent: amoCRM may cut a value at its first four-byte character (amocrm-api-php #221)."""
         return strip_four_byte(text) if self.strip_emoji else text
@@ -124,9 +129,8 @@ class Resolver:
         stage = self._stage(texts.pop("pipeline", None), texts.pop("status", None))
         values = [self._plain("lead", one) for one in texts.values()] + ([stage] if stage else [])
         resolved = self._fields("leads", values, desired.fields)
-        if self._key_field is not None:
-            field = self._field("leads", str(self._key_field))
-            resolved += (self._typed(field, key, "create"),)
+        if self.key_field is not None:
+            resolved += (self._typed(self.key_field, key, "create"),)
         return WantedLead(resolved, desired.tags)
 
     def _phone(self, desired: DesiredValue) -> str:

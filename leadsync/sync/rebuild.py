@@ -1,0 +1,82 @@
+"""Rebuild: the account's leads give back what Redis forgot, by the field that holds each record's key.
+
+Reading the leads once, 250 a page, is cheaper than a search per key, and it happens only when our memory is new, or
+when the Redis was started again since (its last second may be missing): a key unknown to a memory that is whole is new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio import Redis
+
+from leadsync.amocrm import AmoCRMClient
+from leadsync.state.links import RestoredLink, restore_links
+from leadsync.state.memory import load_memory_mark, save_memory_mark
+from leadsync.state.namespace import Namespace
+
+
+@dataclass(slots=True)
+class Rebuilt:
+    """What a rebuild came to: how many leads were read, and how many keys were given their lead back."""
+
+    leads: int = 0
+    restored: int = 0
+
+
+class Rebuild:
+    """Keeps our memory whole for mappings with a `key_field`; `field_ids` are the ids of those fields."""
+
+    def __init__(self, client: AmoCRMClient, redis: Redis, names: Namespace, field_ids: Iterable[int]) -> None:
+        self._client = client
+        self._redis = redis
+        self._names = names
+        self._field_ids = sorted(set(field_ids))
+
+    async def ensure(self, *, everything: bool = False) -> Rebuilt:
+        """Read as many leads as it takes to know every key; none when the memory is whole.
+
+        Raises AmoCRMAPIError, StateUnavailable.
+        """
+        rebuilt = Rebuilt()
+        if not self._field_ids:
+            return rebuilt
+        known = await load_memory_mark(self._redis, self._names)
+        now = known.of_this_start(self._field_ids)
+        if known == now and not everything:
+            return rebuilt
+        above = known.lead_id if known.field_ids == now.field_ids and not everything else 0
+        newest = above
+        async for page in self._leads(above):
+            rebuilt.leads += len(page)
+            newest = max(newest, *(int(lead["id"]) for lead in page))
+            rebuilt.restored += await restore_links(self._redis, self._names, self._links(page))
+        await save_memory_mark(self._redis, self._names, now.up_to(newest))
+        return rebuilt
+
+    def _leads(self, above: int) -> AsyncIterator[list[dict[str, Any]]]:
+        if above:
+            return self._client.newest("leads", until_id=above, with_=("contacts",))
+        return self._client.pages("leads", with_=("contacts",))
+
+    def _links(self, page: Sequence[Mapping[str, Any]]) -> list[RestoredLink]:
+        links = []
+        for lead in sorted(page, key=lambda one: int(one["id"])):
+            key = self._key_of(lead)
+            if key and not lead.get("is_deleted"):
+                links.append(RestoredLink(key, int(lead["id"]), _main_contact(lead)))
+        return links
+
+    def _key_of(self, lead: Mapping[str, Any]) -> str | None:
+        for field in lead.get("custom_fields_values") or []:
+            if field["field_id"] in self._field_ids and field["values"]:
+                return str(field["values"][0]["value"])
+        return None
+
+
+def _main_contact(lead: Mapping[str, Any]) -> int | None:
+    contacts = (lead.get("_embedded") or {}).get("contacts") or []
+    main = [one for one in contacts if one.get("is_main")] or contacts
+    return int(main[0]["id"]) if main else None

@@ -1,0 +1,73 @@
+"""Redis that forgot everything, with `key_field`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.world import MAPPING, World, talk
+
+KEYED = {**MAPPING, "key_field": "ID диалога"}
+TALKS = [
+    talk("1", "Здравствуйте", "да", "Сколько стоит? 🙂", phone="8 916 123-45-67", budget=100),
+    talk("2", "Привет", "Привет", "ок", email="a@b.ru"),
+    talk("3", "одна строка"),
+    {"id": "4", "source": "web", "user_name": "Ольга", "conversation_history": "user: раз\nbot: два"},
+]
+WITH_HISTORY = {**KEYED, "note": "{{ conversation_history }}"}
+
+
+@pytest.mark.parametrize("mapping", [KEYED, WITH_HISTORY])
+async def test_second_run_after_redis_was_emptied_makes_nothing(world: World, mapping: dict[str, Any]) -> None:
+    """With `key_field`, a run with an empty Redis makes no contact, no lead and no note that is already there."""
+    world.write(mapping)
+    await world.store(TALKS)
+    async with world.pipeline() as pipeline:
+        first = await pipeline.run()
+    await world.redis.flushall()
+    await world.store(TALKS)
+    before = len(world.writes())
+    async with world.pipeline() as pipeline:
+        report = await pipeline.run()
+    assert first.created["notes"] > 0
+    assert [one.path for one in world.writes()[before:]] == []
+    assert report.outcomes["unchanged"] == len(TALKS)
+
+
+async def test_talk_goes_on_after_redis_was_emptied(world: World) -> None:
+    """A message that came while the memory was lost stands in one more note, alone."""
+    world.write(KEYED)
+    await world.store([talk("1", "раз", "да")])
+    async with world.pipeline() as pipeline:
+        await pipeline.run()
+    await world.redis.flushall()
+    await world.store([talk("1", "раз", "да", "да")])
+    async with world.pipeline() as pipeline:
+        report = await pipeline.run()
+    assert report.created == {"notes": 1}
+    assert [text for _, text in world.notes()] == ["user: раз\nuser: да", "user: да"]
+
+
+async def test_memory_that_is_whole_is_not_read_again(world: World) -> None:
+    """The account's leads are read once, not at every start."""
+    world.write(KEYED)
+    await world.store(TALKS)
+    async with world.pipeline() as pipeline:
+        await pipeline.run()
+    before = len(world.requests("GET", "/api/v4/leads"))
+    async with world.pipeline() as pipeline:
+        await pipeline.run()
+    assert len(world.requests("GET", "/api/v4/leads")) == before
+
+
+async def test_rebuild_reads_everything_again(world: World) -> None:
+    """`rebuild` gives every key its lead back, and says how many."""
+    world.write(KEYED)
+    await world.store(TALKS)
+    async with world.pipeline() as pipeline:
+        await pipeline.run()
+        keys = [key async for key in world.redis.scan_iter("leadsync:*link:*")]
+        await world.redis.delete(*keys)
+        rebuilt = await pipeline.rebuild()
+    assert (rebuilt.leads, rebuilt.restored) == (4, 4)
