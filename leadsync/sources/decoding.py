@@ -19,7 +19,7 @@ FINGERPRINT_SIZE = 16
 _JSON_STARTS = ("{", "[", '"')
 _JSON_WORDS = frozenset({"true", "false", "null"})
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,14})(?:\.\d{1,10})?")
-_TOO_DEEP = re.compile(r"recursion|too deep|nest", re.IGNORECASE)
+_TOO_DEEP = re.compile(r"recursion|depth|nest", re.IGNORECASE)
 
 
 def decode_json(raw: bytes) -> Any:

@@ -190,4 +190,5 @@ def _answered(found: _Found, answers: Iterator[Any]) -> _Found | None:
     messages: Iterable[bytes] | ResponseError = next(answers) if found.type == b"hash" else ()
     if isinstance(messages, ResponseError):
         messages = ()  # something else lies at that key: the hash's own field counts
-    return _Found(found.key, found.type, value, tuple(messages)) if value else None
+    vanished = value is None or value in ({}, [])
+    return None if vanished else _Found(found.key, found.type, value, tuple(messages))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -82,8 +83,9 @@ class Stored(RawRecord):
             failure = error if error.where else placed(error, self.place)
         raise failure
 
+    @abstractmethod
     def _fields(self) -> Mapping[str, Any]:
-        raise NotImplementedError
+        """The decoded fields. Raises UnreadableRecord."""
 
 
 class StoredText(Stored):

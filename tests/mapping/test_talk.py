@@ -201,7 +201,7 @@ def test_each_message_with_a_time_is_new_exactly_once(data: st.DataObject) -> No
         Message("user", text, START + timedelta(minutes=minute))
         for text, minute in zip(texts, sorted(minutes), strict=True)
     ]
-    noted, said, length = None, [], 0
+    noted, said, length = None, list[Message](), 0
     while length < len(everything):
         length = data.draw(st.integers(length + 1, len(everything)))
         now, noted = talk(data.draw(st.permutations(everything[:length])), noted)
@@ -216,7 +216,7 @@ def test_each_message_with_a_time_is_new_exactly_once(data: st.DataObject) -> No
 def test_each_untimed_message_of_a_varied_talk_is_new_exactly_once(data: st.DataObject) -> None:
     """Any windows that together show everything, with any summaries in front: each message once, in order."""
     everything = untimed(*(str(number) for number in range(data.draw(st.integers(1, 20)))))
-    noted, said, length, begin = None, [], 0, 0
+    noted, said, length, begin = None, list[Message](), 0, 0
     for look in range(data.draw(st.integers(1, 8))):
         shown = length
         length = data.draw(st.integers(length, len(everything)))
