@@ -130,6 +130,10 @@ class RecordError(LeadsyncError):
         super().__init__(what, where=where, do=do)
         self.field = field
 
+    def __str__(self) -> str:
+        said = super().__str__()
+        return f"{self.field}: {said}" if self.field else said
+
 
 class UnreadableRecord(RecordError):
     """What a source found is no record: JSON that does not parse, a key of the wrong type, a missing id."""

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from math import ceil
 from pathlib import Path
 from typing import Any, Self
@@ -22,7 +22,7 @@ from leadsync.errors import ConfigurationError, LeadsyncError, RecordError, Stat
 from leadsync.events import Listener, RecordsDone, Warned, ignore
 from leadsync.intake import Intake, Intakes, Skipped, Taken
 from leadsync.project import Connections, connect
-from leadsync.pushes import Pushes
+from leadsync.pushes import Pushes, keepable
 from leadsync.records import Record
 from leadsync.safety import check_safety
 from leadsync.state.claims import Claims
@@ -127,7 +127,7 @@ class Pipeline:
         try:
             read = record if isinstance(record, Record) else self._read_pushed(record)
             intake = self._intakes.for_record(read)
-            taken = intake.take(read, PUSHED, pushed=_raw_of(record))
+            taken = intake.take(read, PUSHED, pushed=keepable(record))
         except Skipped:
             return PushResult(True, None, None, "skipped: the mapping's `when` says no")
         except RecordError as error:
@@ -143,8 +143,8 @@ class Pipeline:
         return Record.from_mapping(raw, zone=ZoneInfo(self.project.file.defaults.timezone))
 
     async def _keep_pushed(self, record: Mapping[str, Any] | Record, error: RecordError) -> None:
-        raw = _raw_of(record)
-        key = f"push:{raw.get('id') or uuid4()}"
+        raw = keepable(record)
+        key = f"push:{(raw or {}).get('id') or uuid4()}"
         refused = refused_of(Done(key, PUSHED, "failed", error=error), PUSHED, time.time())
         await self._try_to_keep(replace(refused, record=raw))
 
@@ -281,14 +281,6 @@ class Pipeline:
         for one in warnings:
             self.connections.listeners(Warned(one))
         return warnings
-
-
-def _raw_of(record: Mapping[str, Any] | Record) -> Mapping[str, Any]:
-    """A pushed record as plain data, so that it can be tried again."""
-    if not isinstance(record, Record):
-        return record
-    known = asdict(record)
-    return {**known.pop("extra"), **known}
 
 
 def _pushed(done: Done) -> PushResult:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import orjson
 
 from leadsync.intake import Intake, Taken
+from leadsync.records import Record
 from leadsync.steps import Done, Steps
 
 TOGETHER = 250
@@ -66,6 +69,16 @@ class Pushes:
             for future in by_key.values():
                 if not future.done():
                     future.set_exception(error)
+
+
+def keepable(record: Any) -> dict[str, Any] | None:
+    """A pushed record as plain JSON data, so that it can be tried again; None for what no JSON can hold."""
+    try:
+        raw = {**record.extra, **asdict(record)} if isinstance(record, Record) else record
+        plain = orjson.loads(orjson.dumps(raw, default=str, option=orjson.OPT_NON_STR_KEYS))
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return plain if isinstance(plain, dict) else None
 
 
 def each_key_once(waiting: Sequence[_Push]) -> list[list[_Push]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from jinja2.exceptions import TemplateRuntimeError, UndefinedError
@@ -21,9 +23,6 @@ class Missing(Undefined):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return self
-
-    def __getitem__(self, key: Any) -> Missing:  # type: ignore[override]
         return self
 
     def __eq__(self, other: object) -> bool:
@@ -83,6 +82,16 @@ class UnknownName(StrictUndefined):
 def is_none(value: Any) -> bool:
     """The test `is none`: also for a key that is missing."""
     return value is None or isinstance(value, Missing)
+
+
+def loud(test: Callable[..., bool]) -> Callable[..., bool]:
+    """A test of Jinja's that tells of an unknown name instead of answering no."""
+
+    @wraps(test)
+    def asked(value: Any, *args: Any) -> bool:
+        return test(str(value) if type(value) is UnknownName else value, *args)  # its text raises
+
+    return asked
 
 
 def default(value: Any, instead: Any = "", boolean: bool = False) -> Any:

@@ -16,7 +16,7 @@ from jinja2.utils import Namespace, _PassArg
 
 from leadsync.errors import ConfigurationError
 from leadsync.mapping import bounds
-from leadsync.mapping.absent import Missing, MissingOfNone, UnknownName, UnknownNameError, default, is_none
+from leadsync.mapping.absent import Missing, MissingOfNone, UnknownName, UnknownNameError, default, is_none, loud
 from leadsync.mapping.talk import history_text
 from leadsync.plugins import installed, load
 from leadsync.records import Message
@@ -36,6 +36,9 @@ _TEXT_FILTERS = frozenset(
 
 _CALL_STEPS, _OWN_FILTER_STEPS = 10, 8
 """A call costs so many steps; a filter that is not Jinja's, which may search its text, so many times the usual."""
+
+PRESENCE = frozenset({"defined", "undefined"})
+"""The tests that may be asked about a name nobody knows."""
 
 _LEFT_OUT = frozenset({"random", "pprint"})
 """Jinja's filters without a place in a mapping: the same record must give the same answer."""
@@ -66,9 +69,11 @@ class MappingEnvironment(ImmutableSandboxedEnvironment):
         self.project = project
         self.work = bounds.Work()
         self.missing: dict[str, None] = {}
-        for name in ("lipsum",):  # random as well
-            del self.globals[name]
+        del self.globals["lipsum"]  # random as well
         self.tests["none"] = is_none
+        for name, test in self.tests.items():
+            if name not in PRESENCE and _PassArg.from_obj(test) is None:
+                self.tests[name] = loud(test)
         own = {name: function for name, function in self.filters.items() if name not in _LEFT_OUT}
         own.update(default=default, d=default)
         self.filters = {name: self._limited(name, function) for name, function in (own | plugin_filters()).items()}
@@ -90,13 +95,15 @@ class MappingEnvironment(ImmutableSandboxedEnvironment):
         elif type(obj) is Message and key in _MESSAGE_PARTS:
             return getattr(obj, key)
         value = self._peek(obj, key, path)
+        if value is obj and isinstance(obj, UnknownName):
+            str(obj)  # raises
         if path and isinstance(value, Missing) and not isinstance(obj, Missing | LoopContext):
             self.missing[path] = None
         return value
 
     def _peek(self, obj: Any, key: Any, path: str = "") -> Any:
         if isinstance(obj, UnknownName):
-            return obj[key]  # raises
+            return obj
         if obj is None or isinstance(obj, Missing):
             return MissingOfNone(name=path)
         value = self._found(obj, key)
@@ -143,13 +150,13 @@ class MappingEnvironment(ImmutableSandboxedEnvironment):
             return value
         if value is None:
             return ""
+        if isinstance(value, Message | Iterable) and not isinstance(value, Undefined):
+            self.work.handle(value)
+            bounds.check_length(bounds.total_length(value))
         if isinstance(value, Message):
             return history_text((value,))
         if isinstance(value, list | tuple) and value and all(type(item) is Message for item in value):
             return history_text(value)
-        if isinstance(value, Iterable) and not isinstance(value, Undefined):
-            self.work.handle(value)
-            bounds.check_length(bounds.total_length(value))
         return value
 
     def _joined(self, values: list[Any]) -> str:

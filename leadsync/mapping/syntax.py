@@ -10,10 +10,9 @@ from jinja2 import nodes
 from jinja2.visitor import NodeTransformer
 
 from leadsync.config.nearest import advice
-from leadsync.mapping.environment import COUNTED, CUT, GET, JOINED, PEEK, MappingEnvironment
+from leadsync.mapping.environment import COUNTED, CUT, GET, JOINED, PEEK, PRESENCE, MappingEnvironment
 
 _DEFAULTS = frozenset({"default", "d"})
-_PRESENCE = frozenset({"defined", "undefined", "none"})
 _FOREIGN = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends, nodes.Block)
 
 AnyNode = TypeVar("AnyNode", bound=nodes.Node)
@@ -101,7 +100,7 @@ class Bounding(NodeTransformer):
 
     def visit_Test(self, node: nodes.Test) -> nodes.Node:
         """`a.b is defined` and `a.b is none`: the same."""
-        return self._with_first(node) if node.name in _PRESENCE else self._inside(node)
+        return self._with_first(node) if node.name in {*PRESENCE, "none"} else self._inside(node)
 
     def _with_first(self, node: nodes.Filter | nodes.Test) -> nodes.Node:
         assert node.node is not None

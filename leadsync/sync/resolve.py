@@ -138,7 +138,7 @@ class Resolver:
         if key is None:
             digits = len(PHONE_DIGITS.findall(desired.text))
             raise ValueRefused(
-                f"contact.phone: not a phone number ({digits} digits)",
+                f"not a phone number ({digits} digits)",
                 field="contact.phone",
                 where=desired.place,
                 do="correct the phone in the talk, or find it with `messages | find_phone`, which skips what is none",
@@ -149,7 +149,7 @@ class Resolver:
         key = email_key(desired.text)
         if key is None:
             raise ValueRefused(
-                "contact.email: not an e-mail address",
+                "not an e-mail address",
                 field="contact.email",
                 where=desired.place,
                 do="correct the e-mail in the talk, or find it with `messages | find_email`, which skips what is none",
@@ -171,7 +171,7 @@ class Resolver:
         number = number_of(text)
         if number is None:
             raise ValueRefused(
-                "lead.price: not a number",
+                "not a number",
                 field="lead.price",
                 where=desired.place,
                 do="correct the price in the talk, or read it with the filter `money`",
@@ -200,7 +200,7 @@ class Resolver:
             try:
                 values.append(self._typed(field, self.clean(one.text), one.write))
             except ValueRefused as error:
-                error.where = error.where or one.place
+                error.field, error.where = part, error.where or one.place
                 raise
         return tuple(values)
 
@@ -220,7 +220,7 @@ def _named(part: str, desired: DesiredValue, find: Any) -> Any:
     try:
         return find()
     except ConfigurationError as error:
-        raise ValueRefused(f"{part}: {error.what}", field=part, where=desired.place, do=error.do) from error
+        raise ValueRefused(error.what, field=part, where=desired.place, do=error.do) from error
 
 
 def _unique(texts: Iterable[str]) -> list[str]:
