@@ -71,9 +71,10 @@ class MappingEnvironment(ImmutableSandboxedEnvironment):
         self.missing: dict[str, None] = {}
         del self.globals["lipsum"]  # random as well
         self.tests["none"] = is_none
-        for name, test in self.tests.items():
+        tests: dict[str, Callable[..., bool]] = self.tests
+        for name, test in tests.items():
             if name not in PRESENCE and _PassArg.from_obj(test) is None:
-                self.tests[name] = loud(test)
+                tests[name] = loud(test)
         own = {name: function for name, function in self.filters.items() if name not in _LEFT_OUT}
         own.update(default=default, d=default)
         self.filters = {name: self._limited(name, function) for name, function in (own | plugin_filters()).items()}

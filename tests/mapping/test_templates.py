@@ -93,6 +93,8 @@ def missing(folder: Path, template: str) -> tuple[str, ...]:
         ("{{ 'a' if nobody is defined else 'b' }}", "b"),
         ("{{ metadata.goods[0]['name'] }}{{ metadata[user_name] }}{{ metadata[[1]] }}", "а"),
         ("{# nothing #}", ""),
+        ("{{ utm.source | default('-') }}{{ utm.a.b is defined }}", "-False"),
+        ("{{ metadata.village | attr('x') }}{{ 5 is number }}{{ 'upper' is filter }}", "TrueTrue"),
         ("{{ 'Ы'.lower() }}{{ 'ы'.center(3) }}|{{ 'a,b'.split(',') | last }}", "ы ы |b"),
     ],
 )
@@ -153,6 +155,10 @@ def test_missing_keys_are_those_of_one_record(tmp_path: Path) -> None:
         "{{ 'x' == usr_name }}",
         "{{ '%s' % usr_name }}",
         "{{ usr_name() }}",
+        "{{ usr_name is none }}",
+        "{{ usr_name is string }}",
+        "{{ usr_name.first is none }}",
+        "{{ metadata[usr_name] }}",
     ],
 )
 def test_an_unknown_name_is_a_mistake(tmp_path: Path, template: str) -> None:
