@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 from functools import wraps
 from types import BuiltinMethodType, MethodType
-from typing import Any
+from typing import Any, cast
 
 from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context, LoopContext, Undefined
@@ -71,7 +71,7 @@ class MappingEnvironment(ImmutableSandboxedEnvironment):
         self.missing: dict[str, None] = {}
         del self.globals["lipsum"]  # random as well
         self.tests["none"] = is_none
-        tests: dict[str, Callable[..., bool]] = self.tests
+        tests: dict[str, Any] = cast(Any, self.tests)
         for name, test in tests.items():
             if name not in PRESENCE and _PassArg.from_obj(test) is None:
                 tests[name] = loud(test)
