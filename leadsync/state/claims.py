@@ -1,28 +1,25 @@
-"""Claims: one key, one worker. A claim holds as long as its owner lives, and falls with it.
-
-An owner proves that it lives by a key that expires; on its own machine a process that died is recognised at once, so
-that a crashed run can be started again without waiting.
-"""
+"""Claims: one key, one worker. A claim holds as long as its owner lives, and falls with it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import platform
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
-from uuid import uuid4
 
 from redis.asyncio import Redis
 
 from leadsync.errors import StateUnavailable
 from leadsync.state.namespace import Namespace
+from leadsync.state.owners import new_owner, surely_dead
 from leadsync.state.redis import state_errors
 
 LEASE = 15.0
 """Seconds after which an owner that says nothing counts as dead."""
+
+TURN = 0.05
+"""Seconds between two looks whether another owner has given a claim back."""
 
 TAKE = """
 for index = 3, #ARGV do
@@ -39,58 +36,59 @@ for index = 2, #ARGV do
 end
 """
 
-
-def _machine() -> str:
-    """This machine and process namespace, so that a process id means something."""
-    with contextlib.suppress(OSError):
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot[:18]}-{os.stat('/proc/self/ns/pid').st_ino}"
-    return platform.node()
-
-
-def _started(pid: int) -> str | None:
-    """When a process of this machine started, in clock ticks; None when there is none, "?" where nobody can tell."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except FileNotFoundError:
-        return None if Path("/proc/self/stat").exists() else _signalled(pid)
-    except OSError:
-        return None
-
-
-def _signalled(pid: int) -> str | None:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return None
-    except OSError:
-        return "?"
-    return "?"
+BURY = """
+redis.call('DEL', KEYS[2])
+redis.call('SREM', KEYS[3], ARGV[1])
+local claims = redis.call('HGETALL', KEYS[1])
+for index = 2, #claims, 2 do
+  if claims[index] == ARGV[1] then redis.call('HDEL', KEYS[1], claims[index - 1]) end
+end
+"""
 
 
 class Claims:
-    """This process's claims among all processes of one account. Use as an async context manager."""
+    """This process's claims among all processes of one account. Use as an async context manager.
 
-    def __init__(self, redis: Redis, names: Namespace, *, lease: float = LEASE) -> None:
+    `pause` is how waiting is done, in seconds.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        names: Namespace,
+        *,
+        lease: float = LEASE,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._redis = redis
         self._names = names
         self._lease = lease
+        self._pause = pause
         self._held: set[str] = set()
+        self._owed: set[str] = set()  # given back without knowing whether Redis heard it
+        self._order = asyncio.Lock()  # what is owed is not given back while it is being claimed again
         self._beat: asyncio.Task[None] | None = None
-        self.owner = f"{_machine()}/{os.getpid()}/{_started(os.getpid())}/{uuid4().hex[:8]}"
+        self.owner = new_owner()
+
+    @property
+    def held(self) -> frozenset[str]:
+        """What this process has claimed."""
+        return frozenset(self._held)
 
     @property
     def _claims(self) -> str:
         return self._names.name("claims")
+
+    @property
+    def _owners(self) -> str:
+        return self._names.name("owners")
 
     def _alive(self, owner: str) -> str:
         return self._names.name("alive", owner)
 
     async def __aenter__(self) -> Claims:
         await self._bury_dead()
-        await self._prove()
-        async with state_errors():
-            await self._redis.sadd(self._names.name("owners"), self.owner)
+        await self._appear()
         self._beat = asyncio.create_task(self._keep_proving())
         return self
 
@@ -99,29 +97,67 @@ class Claims:
             self._beat.cancel()
             await asyncio.gather(self._beat, return_exceptions=True)
         with contextlib.suppress(StateUnavailable):
-            await self.release(self._held)
-            async with state_errors():
-                await self._redis.delete(self._alive(self.owner))
-                await self._redis.srem(self._names.name("owners"), self.owner)
+            await self._bury(self.owner)
+
+    async def revive(self) -> None:
+        """Go on under a new name when this process was silent for so long that others took it for dead.
+
+        To be called while nothing is claimed. Raises StateUnavailable, also when Redis has forgotten everything.
+        """
+        if self.owner in await self.living([self.owner]):
+            return
+        async with state_errors():
+            remembers = await self._redis.exists(self._names.name("version"))
+        if not remembers:
+            raise StateUnavailable(
+                "Redis has forgotten everything it held for this account",
+                do="start again: with `key_field` the account gives back what was forgotten, else see its persistence",
+            )
+        await self._bury(self.owner)
+        self.owner = new_owner()
+        self._held.clear()
+        self._owed.clear()
+        await self._appear()
 
     async def take(self, wanted: Sequence[Sequence[str]]) -> list[bool]:
         """Claim groups of names, each whole or not at all. Raises StateUnavailable."""
         if not wanted:
             return []
-        async with state_errors(), self._redis.pipeline(transaction=False) as pipe:
-            for group in wanted:
-                pipe.eval(TAKE, 1, self._claims, self.owner, self._alive(""), *group)
-            taken = [bool(one) for one in await pipe.execute()]
-        self._held.update(name for group, got in zip(wanted, taken, strict=True) if got for name in group)
+        async with self._order:
+            asked = {name for group in wanted for name in group} - self._held
+            self._owed |= asked
+            async with state_errors(), self._redis.pipeline(transaction=False) as pipe:
+                for group in wanted:
+                    pipe.eval(TAKE, 1, self._claims, self.owner, self._alive(""), *group)
+                taken = [bool(one) for one in await pipe.execute()]
+            self._owed -= asked
+            self._held.update(name for group, got in zip(wanted, taken, strict=True) if got for name in group)
         return taken
 
     async def release(self, names: Iterable[str]) -> None:
-        """Give claims back. Raises StateUnavailable."""
-        mine = list(names)
-        if mine:
+        """Give claims back. Raises StateUnavailable: then they are given back as soon as Redis answers again."""
+        mine = set(names)
+        async with self._order:
+            self._held -= mine
+            self._owed |= mine
+            await self._pay()
+
+    async def _pay(self) -> None:
+        owed = list(self._owed)
+        if owed:
             async with state_errors():
-                await self._redis.eval(RELEASE, 1, self._claims, self.owner, *mine)
-            self._held.difference_update(mine)
+                await self._redis.eval(RELEASE, 1, self._claims, self.owner, *owed)
+            self._owed.difference_update(owed)
+
+    @asynccontextmanager
+    async def alone(self, *names: str) -> AsyncIterator[None]:
+        """Hold all these names inside the block, after waiting until nobody else does. Raises StateUnavailable."""
+        while not (await self.take([names]))[0]:
+            await self._pause(TURN)
+        try:
+            yield
+        finally:
+            await self.release(names)
 
     async def living(self, owners: Iterable[str]) -> set[str]:
         """Which of these owners are alive. Raises StateUnavailable."""
@@ -134,6 +170,15 @@ class Claims:
             found = await pipe.execute()
         return {owner for owner, there in zip(asked, found, strict=True) if there}
 
+    async def holders(self, names: Iterable[str]) -> dict[str, str]:
+        """Who has claimed these names, those that are claimed; the holder may be dead. Raises StateUnavailable."""
+        asked = list(names)
+        if not asked:
+            return {}
+        async with state_errors():
+            found: Any = await self._redis.hmget(self._claims, asked)
+        return {name: owner.decode() for name, owner in zip(asked, found, strict=True) if owner}
+
     async def check(self) -> None:
         """Raise StateUnavailable when this process said nothing for so long that others may have taken its work."""
         if self.owner not in await self.living([self.owner]):
@@ -142,9 +187,10 @@ class Claims:
                 do="start it again: what was finished is remembered",
             )
 
-    async def _prove(self) -> None:
+    async def _appear(self) -> None:
         async with state_errors():
             await self._redis.set(self._alive(self.owner), 1, px=int(self._lease * 1000))
+            await self._redis.sadd(self._owners, self.owner)
 
     async def _keep_proving(self) -> None:
         while True:
@@ -153,13 +199,19 @@ class Claims:
                 async with state_errors():
                     # XX: a proof that has expired is not renewed, so that check() can tell.
                     await self._redis.set(self._alive(self.owner), 1, px=int(self._lease * 1000), xx=True)
+                async with self._order:
+                    await self._pay()
 
     async def _bury_dead(self) -> None:
-        """Declare dead the owners of this machine whose process is gone."""
+        """Take away what owners left who are dead: those that say nothing, and processes of this machine that ended."""
         async with state_errors():
-            members: Any = await self._redis.smembers(self._names.name("owners"))
-            for owner in (one.decode() for one in members):
-                machine, pid, started, _ = owner.split("/")
-                if machine == _machine() and _started(int(pid)) != started:
-                    await self._redis.delete(self._alive(owner))
-                    await self._redis.srem(self._names.name("owners"), owner)
+            members: Any = await self._redis.smembers(self._owners)
+        owners = {one.decode() for one in members}
+        living = await self.living(owners)
+        for owner in owners:
+            if owner not in living or surely_dead(owner):
+                await self._bury(owner)
+
+    async def _bury(self, owner: str) -> None:
+        async with state_errors():
+            await self._redis.eval(BURY, 3, self._claims, self._alive(owner), self._owners, owner)

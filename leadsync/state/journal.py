@@ -11,6 +11,7 @@ import orjson
 from redis.asyncio import Redis
 
 from leadsync.state.facts import Fact, queue_facts
+from leadsync.state.marks import Mark, queue_mark
 from leadsync.state.namespace import Namespace
 from leadsync.state.redis import state_errors
 
@@ -79,10 +80,12 @@ class Journal:
             looked_for: Any = await self._redis.smembers(self._looking)
         return [one for one in await self.entries() if one.route == route and one.id.encode() not in looked_for]
 
-    async def close(self, entry: Entry, facts: Sequence[Fact]) -> None:
+    async def close(self, entry: Entry, facts: Sequence[Fact] = (), mark: Mark | None = None) -> None:
         """Remember what became true and take the batch out, in one transaction. Raises StateUnavailable."""
         async with state_errors(), self._redis.pipeline(transaction=True) as pipe:
             queue_facts(pipe, self._names, facts)
+            if mark is not None:
+                queue_mark(pipe, self._names, mark)
             pipe.hdel(self._name, entry.id)
             pipe.srem(self._looking, entry.id)
             await pipe.execute()

@@ -45,6 +45,11 @@ def _wrote_facts(entity: str, entity_id: int | str, values: Iterable[Value], key
     return [(wrote_hash(entity, entity_id), one.slot, mark(one, key)) for one in values]
 
 
+def _made_fact(entity: str, key: str) -> Fact:
+    """An entity of ours is never empty in our memory: a recovery must not take it for a stranger's."""
+    return (wrote_hash(entity, NEW_ID), "made", digest(key))
+
+
 def _tag_facts(entity: str, entity_id: int | str, tags: Iterable[str]) -> list[Fact]:
     return [(wrote_hash(entity, entity_id), f"tag:{one}", "1") for one in tags]
 
@@ -85,7 +90,8 @@ def plan_new_contact(person: Person) -> Planned:
     put_multitext(payload, "EMAIL", [], wish.emails)
     if wish.tags:
         payload["_embedded"] = {"tags": [{"name": one} for one in wish.tags]}
-    facts = people_facts(wish.keys, NEW_ID) + _tag_facts("contact", NEW_ID, wish.tags)
+    facts = [*people_facts(wish.keys, NEW_ID), _made_fact("contact", key)]
+    facts += _tag_facts("contact", NEW_ID, wish.tags)
     for value in wish.values:
         facts += _wrote_facts("contact", NEW_ID, [value], owners[value.slot])
     for member in person.members:
@@ -133,7 +139,7 @@ def plan_new_lead(key: str, wanted: WantedLead, contact: int | str | None) -> Pl
     if embedded:
         payload["_embedded"] = embedded
     name = link_hash(key)
-    facts: list[Fact] = [(name, "lead", NEW_ID), (name, "said_lead", wanted.said)]
+    facts: list[Fact] = [(name, "lead", NEW_ID), (name, "said_lead", wanted.said), _made_fact("lead", key)]
     if contact is not None:
         facts.append((name, "linked", str(contact)))
     facts += _wrote_facts("lead", NEW_ID, wanted.values, key) + _tag_facts("lead", NEW_ID, wanted.tags)

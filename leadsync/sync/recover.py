@@ -20,10 +20,9 @@ from leadsync.amocrm.catalogue import Catalogue
 from leadsync.amocrm.field_values import canonical, strip_four_byte
 from leadsync.errors import ConfigurationError
 from leadsync.state.claims import Claims
-from leadsync.state.facts import Fact, with_id
+from leadsync.state.facts import with_id
 from leadsync.state.journal import Entry, Journal, JournalItem
 from leadsync.state.links import load_wrote
-from leadsync.state.marks import MARKS
 from leadsync.state.namespace import Namespace
 from leadsync.sync.changes import Route
 from leadsync.sync.payload import content
@@ -79,7 +78,7 @@ class Recovery:
         if not await self.journal.is_open(entry):
             return {}
         found = await self._look(entry)
-        await self.journal.close(entry, accepted_facts(entry, found))
+        await close_accepted(self.journal, entry, found)
         return found
 
     async def _look(self, entry: Entry) -> dict[str, int]:
@@ -173,14 +172,12 @@ async def _all(pages: AsyncIterator[list[dict[str, Any]]]) -> list[dict[str, Any
     return [one async for page in pages for one in page]
 
 
-def accepted_facts(entry: Entry, ids: Mapping[str, int]) -> list[Fact]:
-    """What is true of a batch once these of its items are known to be accepted."""
+async def close_accepted(journal: Journal, entry: Entry, ids: Mapping[str, int]) -> None:
+    """Close a batch of which these items are known to be accepted. Raises StateUnavailable."""
     accepted = [item for item in entry.items if item.request_id in ids]
     facts = [fact for item in accepted for fact in with_id(item.facts, ids[item.request_id])]
     listed = listed_of(Route(entry.route))
-    if ids and listed:
-        facts.append((MARKS, listed, str(max(entry.mark, *ids.values()))))
-    return facts
+    await journal.close(entry, facts, (listed, max(ids.values())) if ids and listed else None)
 
 
 def listed_of(route: Route) -> str | None:

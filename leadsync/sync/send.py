@@ -24,11 +24,11 @@ from leadsync.errors import (
     Remedy,
 )
 from leadsync.state.claims import Claims
-from leadsync.state.journal import Entry, Journal, JournalItem
-from leadsync.state.marks import load_mark
+from leadsync.state.journal import Journal, JournalItem
+from leadsync.state.marks import load_mark, raise_mark
 from leadsync.state.namespace import Namespace
 from leadsync.sync.changes import Route
-from leadsync.sync.recover import Recovery, accepted_facts, listed_of
+from leadsync.sync.recover import Recovery, close_accepted, listed_of
 
 MAX_LOST = 5
 """How often an item may be sent, looked for and not found before it is given up for this run."""
@@ -79,7 +79,6 @@ class Sender:
         self._recovery = recovery
         self._size = batch_size
         self._clock = clock
-        self._marks: dict[str, int] = {}
 
     async def send(self, route: Route, items: Sequence[JournalItem]) -> Sent:
         """Send items until each is accepted or refused.
@@ -103,19 +102,20 @@ class Sender:
         try:
             ids, gone = await self._call(route, batch)
         except AmoCRMValidationError as error:
-            await self._journal.close(entry, [])
+            await self._journal.close(entry)
             return self._without_named(batch, error, sent)
         except AmoCRMUnknownOutcome as error:
             found = await self._recovery.settle_entry(entry)
             sent.ids |= found
             return self._lost(batch, found, error, sent, lost)
         except NOTHING_WRITTEN:
-            await self._journal.close(entry, [])
+            await self._journal.close(entry)
             raise
         except AmoCRMAPIError as error:
-            await self._journal.close(entry, [])
+            await self._journal.close(entry)
             return self._apart(batch, error, sent)
-        await self._accept(entry, ids, sent)
+        await close_accepted(self._journal, entry, ids)
+        sent.ids |= ids
         for item in batch:
             if item.request_id in gone:
                 sent.refused[item.request_id] = NotAccepted(item, gone[item.request_id], Remedy.FIX_RECORD)
@@ -136,21 +136,16 @@ class Sender:
         gone = {item.request_id: answer.missing[one] for item in batch if (one := item.payload["id"]) in answer.missing}
         return ids, gone
 
-    async def _accept(self, entry: Entry, ids: dict[str, int], sent: Sent) -> None:
-        await self._journal.close(entry, accepted_facts(entry, ids))
-        sent.ids |= ids
-        listed = listed_of(Route(entry.route))
-        if ids and listed:
-            self._marks[listed] = max(self._marks.get(listed, 0), *ids.values())
-
     async def _mark(self, route: Route) -> int:
+        """An id that every entity of the next batch will be above, asked anew: another process may have raised it."""
         listed = listed_of(route)
         if listed is None:
             return 0
-        if listed not in self._marks:
-            mark = await load_mark(self._redis, self._names, listed)
-            self._marks[listed] = await self._newest_id(route) if mark is None else mark
-        return self._marks[listed]
+        mark = await load_mark(self._redis, self._names, listed)
+        if mark is None:
+            mark = await self._newest_id(route)
+            await raise_mark(self._redis, self._names, (listed, mark))
+        return mark
 
     async def _newest_id(self, route: Route) -> int:
         is_note = route in (Route.NOTE_LEADS, Route.NOTE_CONTACTS)
