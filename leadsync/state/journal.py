@@ -50,16 +50,15 @@ def _entry(raw: bytes) -> Entry:
 class Journal:
     """The open batches of one account, over all processes."""
 
-    def __init__(self, redis: Redis, names: Namespace, owner: str) -> None:
+    def __init__(self, redis: Redis, names: Namespace) -> None:
         self._redis = redis
         self._names = names
         self._name = names.name("journal")
         self._looking = names.name("looking")
-        self.owner = owner
 
-    async def open(self, route: str, mark: int, at: float, items: Sequence[JournalItem]) -> Entry:
+    async def open(self, owner: str, route: str, mark: int, at: float, items: Sequence[JournalItem]) -> Entry:
         """Write a batch down before it is sent. Raises StateUnavailable: then it must not be sent."""
-        entry = Entry(uuid4().hex, self.owner, route, mark, at, items)
+        entry = Entry(uuid4().hex, owner, route, mark, at, items)
         async with state_errors():
             await self._redis.hset(self._name, entry.id, orjson.dumps(asdict(entry)))
         return entry
