@@ -75,7 +75,7 @@ class Steps:
         self._planner = Planner(
             client, redis, names, catalogue, Matcher(client, redis, names, file.defaults.country, promises), zone
         )
-        journal = Journal(redis, names, claims.owner)
+        journal = Journal(redis, names)
         self._recovery = Recovery(client, redis, names, catalogue, zone, journal, claims)
         size = file.amocrm.batch_size
         sender = Sender(client, redis, names, claims, journal, self._recovery, batch_size=size)

@@ -73,11 +73,11 @@ class Journal:
         async with state_errors():
             await self._redis.sadd(self._looking, entry.id)
 
-    async def on_the_wire(self, route: str) -> list[Entry]:
-        """The open batches of a route that nobody is looking for. Raises StateUnavailable."""
+    async def looked_for(self) -> set[str]:
+        """The ids of the batches that somebody is looking for. Raises StateUnavailable."""
         async with state_errors():
-            looked_for: Any = await self._redis.smembers(self._looking)
-        return [one for one in await self.entries() if one.route == route and one.id.encode() not in looked_for]
+            found: Any = await self._redis.smembers(self._looking)
+        return {one.decode() for one in found}
 
     async def close(self, entry: Entry, facts: Sequence[Fact] = (), mark: Mark | None = None) -> None:
         """Remember what became true and take the batch out, in one transaction. Raises StateUnavailable."""

@@ -7,38 +7,35 @@ already somebody's in our memory is nobody else's. Two identical items are two: 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from redis.asyncio import Redis
 
 from leadsync.amocrm import AmoCRMClient
 from leadsync.amocrm.catalogue import Catalogue
-from leadsync.amocrm.field_values import canonical, strip_four_byte
-from leadsync.errors import ConfigurationError
 from leadsync.state.claims import Claims
-from leadsync.state.facts import with_id
+from leadsync.state.facts import Fact, with_id
 from leadsync.state.journal import Entry, Journal, JournalItem
-from leadsync.state.links import load_wrote
+from leadsync.state.links import load_wrote, wrote_hash
 from leadsync.state.namespace import Namespace
+from leadsync.state.people import PEOPLE
 from leadsync.sync.changes import Route
-from leadsync.sync.payload import content
-
-EntityName = Literal["contacts", "leads"]
+from leadsync.sync.recognise import NoteShape, Shape, Shapes, pair
 
 SETTLE = 3.0
-"""Seconds after sending in which amoCRM may still be at work on a request whose answer was lost: what is not found
-before that is looked for once more."""
+"""Seconds in which amoCRM may still be at work on a request whose answer was lost: what is not found at once is looked
+for again after them."""
 
 TURN = 0.1
 """Seconds between two looks whether another process has finished."""
 
+UPDATES = (Route.UPDATE_CONTACTS, Route.UPDATE_LEADS)
+NOTES = (Route.NOTE_LEADS, Route.NOTE_CONTACTS)
 
-def _plain(text: Any) -> str:
-    return " ".join(strip_four_byte(str(text or "")).split())
+Look = TypeVar("Look", Shape, NoteShape)
 
 
 @dataclass(slots=True)
@@ -53,86 +50,120 @@ class Recovery:
     journal: Journal
     claims: Claims
     settle: float = SETTLE
-    clock: Callable[[], float] = time.time
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     async def resume(self) -> int:
         """Settle the batches that dead processes, or this one, left open; how many there were.
 
-        Raises AmoCRMAPIError when the CRM cannot be asked: then they stay open, and nothing of them is sent again.
+        A living process has left a batch when somebody else could claim what is in it: it tried to settle it, could
+        not, and gave up. Raises AmoCRMAPIError when the CRM cannot be asked: then they stay open, and nothing of them
+        is sent again.
         """
         entries = await self.journal.entries()
         living = await self.claims.living(one.owner for one in entries) - {self.claims.owner}
-        left = [one for one in entries if one.owner not in living]
+        left = [one for one in entries if one.owner not in living or claims_of(one) & self.claims.held]
         for entry in left:
-            (mine,) = await self.claims.take([[f"entry:{entry.id}"]])
-            if mine:
-                try:
-                    await self.settle_entry(entry)
-                finally:
-                    await self.claims.release([f"entry:{entry.id}"])
+            await self.settle_entry(entry)
         return len(left)
 
     async def settle_entry(self, entry: Entry) -> dict[str, int]:
-        """Look for a batch's items, remember those that were applied, and close it; their ids by request_id."""
-        if not await self.journal.is_open(entry):
-            return {}
-        found = await self._look(entry)
-        await close_accepted(self.journal, entry, found)
-        return found
+        """Look for a batch's items, remember those that were applied, and close it; their ids by request_id.
 
-    async def _look(self, entry: Entry) -> dict[str, int]:
-        """The ids of those items that were applied, by request_id.
-
-        Updates are never reported: sending the same values again changes nothing.
+        One process at a time settles a batch; the others wait, so that none goes on with its keys too early.
         """
-        route = Route(entry.route)
-        if route in (Route.UPDATE_CONTACTS, Route.UPDATE_LEADS):
-            return {}
-        turn = f"look:{route}"
-        while not (await self.claims.take([[turn]]))[0]:
-            await self.pause(TURN)
-        try:
-            await self.journal.looking(entry)
-            found = await self._found(route, entry)
-            left = entry.at + self.settle - self.clock()
-            if len(found) < len(entry.items) and left > 0:
-                await self.pause(left)
-                found = await self._found(route, entry)
-            return found
-        finally:
-            await self.claims.release([turn])
+        await self.journal.looking(entry)
+        async with self.claims.alone(f"entry:{entry.id}"):
+            if not await self.journal.is_open(entry):
+                await self.journal.close(entry)
+                return {}
+            found = await self._settled(entry, again=False)
+            if found is None:
+                await self.pause(self.settle)
+                found = await self._settled(entry, again=True)
+            return found or {}
 
-    async def _found(self, route: Route, entry: Entry) -> dict[str, int]:
+    async def _settled(self, entry: Entry, *, again: bool) -> dict[str, int] | None:
+        """Look once, and close the batch; None when something is missing that may still come.
+
+        What one batch finds must be remembered before the next one looks, or both would take it for theirs.
+        """
+        async with self.claims.alone(f"look:{entry.route}"):
+            found = await self._look(Route(entry.route), entry)
+            if len(found) < len(entry.items) and not again:
+                return None
+            await close_accepted(self.journal, entry, found)
+            return found
+
+    async def _look(self, route: Route, entry: Entry) -> dict[str, int]:
+        """The ids of those items that were applied, by request_id."""
         if route is Route.LINK_LEADS:
             return await self._links(entry.items)
-        if route in (Route.NOTE_LEADS, Route.NOTE_CONTACTS):
-            notes = await _all(self.client.newest_notes(route.entity, until_id=entry.mark))
-            return pair(entry.items, notes, same_note)
-        with_ = ("contacts",) if route is Route.CREATE_LEADS else ()
+        if route in UPDATES:
+            return await self._in_force(route, entry.items)
+        if route in NOTES:
+            return await self._made(entry, NoteShape.of, lambda: self._notes(route, entry))
+        shapes = Shapes(self.catalogue, self.zone, route.entity)
+        return await self._made(entry, shapes.of, lambda: self._entities(route, entry))
+
+    async def _made(
+        self,
+        entry: Entry,
+        read: Callable[[Mapping[str, Any]], Look],
+        bodies: Callable[[], Awaitable[list[dict[str, Any]]]],
+    ) -> dict[str, int]:
+        """Which of the entities or notes that are nobody's came from this batch."""
+        mine = {one.request_id: read(one.payload) for one in entry.items}
         while True:
-            bodies = await _all(self.client.newest(route.entity, until_id=entry.mark, with_=with_))
-            if not await self._twins_on_the_wire(entry):
-                return pair(entry.items, await self._nobodys(route, bodies), self._same_entity(route.entity))
+            there = {int(one["id"]): read(one) for one in await bodies()}
+            others = await self._others(entry)
+            rivals = [read(item.payload) for one in others for item in one.items]
+            flying = [read(item.payload) for one in await self._flying(others) for item in one.items]
+            if not any(one.within(rival) for one in mine.values() for rival in flying):
+                return pair(mine, there, rivals)
+            # What a living process is just sending would pass for ours: it ends first.
             await self.pause(TURN)
 
-    async def _twins_on_the_wire(self, entry: Entry) -> bool:
-        """Whether a living process is just sending an item that looks like one of ours: its entity would pass for ours.
+    async def _others(self, entry: Entry) -> list[Entry]:
+        return [one for one in await self.journal.entries() if one.id != entry.id and one.route == entry.route]
 
-        Entries that are looked for themselves do not count: what one of them finds is no longer there for the next.
-        """
-        others = await self.journal.on_the_wire(entry.route)
-        living = await self.claims.living(one.owner for one in others)
-        looks = {content(one.payload) for one in entry.items}
-        return any(
-            other.id != entry.id and other.owner in living and any(content(one.payload) in looks for one in other.items)
-            for other in others
-        )
+    async def _flying(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Those of these batches that are just being sent: by a living owner who holds them and is not looking yet."""
+        looked_for = await self.journal.looked_for()
+        flying = [one for one in entries if one.id not in looked_for]
+        living = await self.claims.living(one.owner for one in flying)
+        names = {one.id: f"key:{one.items[0].key}" for one in flying}
+        holders = await self.claims.holders(names.values())
+        return [one for one in flying if one.owner in living and holders.get(names[one.id]) == one.owner]
 
-    async def _nobodys(self, route: Route, bodies: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        entity = "lead" if route is Route.CREATE_LEADS else "contact"
-        wrote = await load_wrote(self.redis, self.names, entity, [int(one["id"]) for one in bodies])
+    async def _entities(self, route: Route, entry: Entry) -> list[dict[str, Any]]:
+        """The entities above the mark that we do not know yet."""
+        with_ = ("contacts",) if route is Route.CREATE_LEADS else ()
+        bodies = await _all(self.client.newest(route.entity, until_id=entry.mark, with_=with_))
+        wrote = await load_wrote(self.redis, self.names, _kind(route), [int(one["id"]) for one in bodies])
         return [one for one in bodies if not wrote[int(one["id"])]]
+
+    async def _notes(self, route: Route, entry: Entry) -> list[dict[str, Any]]:
+        """The notes above the mark, of the entities in question, that we do not know yet."""
+        wanted = {int(one.payload["entity_id"]) for one in entry.items}
+        notes = await _all(self.client.newest_notes(route.entity, until_id=entry.mark))
+        wrote = await load_wrote(self.redis, self.names, _kind(route), wanted)
+        return [
+            one
+            for one in notes
+            if (entity_id := int(one["entity_id"])) in wanted and note_slot(one["id"]) not in wrote[entity_id]
+        ]
+
+    async def _in_force(self, route: Route, items: Sequence[JournalItem]) -> dict[str, int]:
+        """The updates whose values the CRM shows now."""
+        shapes = Shapes(self.catalogue, self.zone, route.entity)
+        filters = self.catalogue.account.is_api_filter_enabled
+        ids = [int(one.payload["id"]) for one in items]
+        there = await self.client.get_many(route.entity, ids, filters=filters)
+        return {
+            item.request_id: id_
+            for item, id_ in zip(items, ids, strict=True)
+            if id_ in there and shapes.of(item.payload).in_force(shapes.of(there[id_]))
+        }
 
     async def _links(self, items: Sequence[JournalItem]) -> dict[str, int]:
         links = await self.client.links("leads", [int(one.payload["entity_id"]) for one in items])
@@ -143,41 +174,40 @@ class Recovery:
                 found[item.request_id] = lead_id
         return found
 
-    def _same_entity(self, entity: EntityName) -> Callable[[Mapping[str, Any], Mapping[str, Any]], bool]:
-        def same(sent: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
-            names = (name for name in ("name", "first_name", "last_name") if name in sent)
-            return (
-                all(_plain(sent[name]) == _plain(body.get(name)) for name in names)
-                and ("price" not in sent or sent["price"] == (body.get("price") or 0))
-                and contacts_of(sent) <= contacts_of(body)
-                and self._same_fields(entity, sent, body)
-            )
-
-        return same
-
-    def _same_fields(self, entity: EntityName, sent: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
-        there = {one["field_id"]: one["values"] for one in body.get("custom_fields_values") or []}
-        for one in sent.get("custom_fields_values") or []:
-            try:
-                field = self.catalogue.field(entity, one.get("field_id") or one["field_code"])
-            except ConfigurationError:
-                continue  # the field was deleted in the account meanwhile: it cannot tell anything
-            wanted = canonical(field, one["values"], zone=self.zone)
-            if wanted and canonical(field, there.get(field.id), zone=self.zone) != wanted:
-                return False
-        return True
-
 
 async def _all(pages: AsyncIterator[list[dict[str, Any]]]) -> list[dict[str, Any]]:
     return [one async for page in pages for one in page]
 
 
+def _kind(route: Route) -> str:
+    return route.entity[:-1]
+
+
+def note_slot(note_id: int | str) -> str:
+    """Under which name the memory of an entity holds that a note of it is ours."""
+    return f"note:{note_id}"
+
+
+def claims_of(entry: Entry) -> frozenset[str]:
+    """The names that whoever sent a batch had claimed for it: its records' keys, and the people it makes known."""
+    people = (f"person:{slot}" for item in entry.items for name, slot, _ in item.facts if name == PEOPLE)
+    return frozenset([*(f"key:{item.key}" for item in entry.items), *people])
+
+
 async def close_accepted(journal: Journal, entry: Entry, ids: Mapping[str, int]) -> None:
     """Close a batch of which these items are known to be accepted. Raises StateUnavailable."""
-    accepted = [item for item in entry.items if item.request_id in ids]
-    facts = [fact for item in accepted for fact in with_id(item.facts, ids[item.request_id])]
-    listed = listed_of(Route(entry.route))
+    route = Route(entry.route)
+    accepted = [(item, ids[item.request_id]) for item in entry.items if item.request_id in ids]
+    facts = [fact for item, id_ in accepted for fact in with_id(item.facts, id_)]
+    if route in NOTES:
+        facts += [_noted_fact(route, item, id_) for item, id_ in accepted]
+    listed = listed_of(route)
     await journal.close(entry, facts, (listed, max(ids.values())) if ids and listed else None)
+
+
+def _noted_fact(route: Route, item: JournalItem, id_: int) -> Fact:
+    """That a note is ours, so that it is never taken for another of the same words."""
+    return (wrote_hash(_kind(route), item.payload["entity_id"]), note_slot(id_), "1")
 
 
 def listed_of(route: Route) -> str | None:
@@ -188,29 +218,3 @@ def listed_of(route: Route) -> str | None:
         Route.NOTE_LEADS: "leads/notes",
         Route.NOTE_CONTACTS: "contacts/notes",
     }.get(route)
-
-
-def contacts_of(body: Mapping[str, Any]) -> set[int]:
-    """The ids of the contacts a lead is linked to, as sent or as read."""
-    return {int(one["id"]) for one in (body.get("_embedded") or {}).get("contacts") or []}
-
-
-def same_note(sent: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
-    """Whether a note in the CRM is the one that was sent: same entity, same text but for what amoCRM drops."""
-    text = (body.get("params") or {}).get("text")
-    return int(sent["entity_id"]) == int(body["entity_id"]) and _plain(sent["params"]["text"]) == _plain(text)
-
-
-def pair(
-    items: Sequence[JournalItem],
-    bodies: Sequence[dict[str, Any]],
-    same: Callable[[Mapping[str, Any], Mapping[str, Any]], bool],
-) -> dict[str, int]:
-    """Which entity answers for which item: each at most once, the oldest first."""
-    left = sorted(bodies, key=lambda one: int(one["id"]))
-    found: dict[str, int] = {}
-    for item in items:
-        index = next((index for index, body in enumerate(left) if same(item.payload, body)), None)
-        if index is not None:
-            found[item.request_id] = int(left.pop(index)["id"])
-    return found

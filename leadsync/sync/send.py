@@ -98,7 +98,8 @@ class Sender:
     ) -> list[Sequence[JournalItem]]:
         """Send one batch; what is returned has to be sent (again)."""
         await self._claims.check()
-        entry = await self._journal.open(route, await self._mark(route), self._clock(), batch)
+        mark = await self._mark(route)
+        entry = await self._journal.open(self._claims.owner, route, mark, self._clock(), batch)
         try:
             ids, gone = await self._call(route, batch)
         except AmoCRMValidationError as error:
