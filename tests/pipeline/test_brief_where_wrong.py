@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from asyncio import gather
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from leadsync.config.loader import load_project
 from leadsync.errors import AuthorizationRequired
 from leadsync.events import ignore
 from leadsync.project import connect
-from tests.cli.terminal import run as command
+from tests.processes import processes
 from tests.world import MAPPING, NAMES, World, talk
 
 TOKENS, LEADS = "/oauth2/access_token", "/api/v4/leads"
@@ -46,7 +45,7 @@ async def test_row_an_asyncio_lock_around_the_renewal(world: World) -> None:
     await world.store([talk(str(number)) for number in range(4)])
     world.sandbox.oauth.expire(await world.access_token())
     world.sandbox.faults.add(f"POST {TOKENS} late seconds=0.5")
-    ended = await gather(*(command(world.folder, "run") for _ in range(2)))
+    ended = await processes(2, world.folder, "run")
     assert [one.code for one in ended] == [0, 0], [one.err for one in ended]
     assert len(world.requests("POST", TOKENS)) == 1 + 1
     assert len(world.leads()) == len(world.notes()) == 4

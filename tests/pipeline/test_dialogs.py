@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 
 import pytest
 
 from leadsync.errors import AmoCRMAPIError
-from tests.cli.terminal import run as command
 from tests.pipeline.talks import Crowd
+from tests.processes import processes
 from tests.world import World
 
 COUNT = 200
@@ -111,6 +110,6 @@ async def test_the_same_by_two_processes_at_once(world: World, seed: int) -> Non
     world.use_sample()
     crowd = Crowd.of(COUNT, seed)
     await world.store(made.stored for made in crowd.talks)
-    ended = await asyncio.gather(*(command(world.folder, "run") for _ in range(2)))
+    ended = await processes(2, world.folder, "run")
     assert [one.code for one in ended] == [0, 0], [one.err for one in ended]
     check(world, crowd)
