@@ -33,6 +33,7 @@ from leadsync.steps import Done, Steps, refusal, refused_of
 from leadsync.sync.changes import RecordPlan
 from leadsync.sync.names import check_names
 from leadsync.sync.rebuild import Rebuild, Rebuilt
+from leadsync.sync.recover import SETTLE
 from leadsync.sync.results import Plan, PushResult, RefusedRow, RequestCounter, RunReport
 
 logger = logging.getLogger("leadsync")
@@ -55,11 +56,14 @@ class Pipeline:
         listener: Listener = ignore,
         retry: RetryPolicy | None = None,
         timeouts: Timeouts | None = None,
+        settle: float = SETTLE,
     ) -> None:
+        """`settle` is in seconds: how long a lost write may still arrive in the CRM, a property of the CRM."""
         self.project = project
         self._listener = listener
         self._retry = retry
         self._timeouts = timeouts
+        self._settle = settle
         self._stack = AsyncExitStack()
 
     @classmethod
@@ -70,10 +74,11 @@ class Pipeline:
         listener: Listener = ignore,
         retry: RetryPolicy | None = None,
         timeouts: Timeouts | None = None,
+        settle: float = SETTLE,
     ) -> Self:
         """Read leadsync.yaml and its mappings. Raises ConfigurationError with every mistake in them."""
         project = load_project(Path(path) if path else None)
-        return cls(project, listener=listener, retry=retry, timeouts=timeouts)
+        return cls(project, listener=listener, retry=retry, timeouts=timeouts, settle=settle)
 
     async def __aenter__(self) -> Self:
         """Connect and learn the account's names. Raises ConfigurationError, StateUnavailable, AmoCRMAPIError."""
@@ -99,7 +104,7 @@ class Pipeline:
         claims = Claims(self.connections.redis, self.connections.names)
         self._claims = await self._stack.enter_async_context(claims)
         await self.rebuild(everything=False)
-        self._steps = Steps(self.connections, self.catalogue, self._claims)
+        self._steps = Steps(self.connections, self.catalogue, self._claims, settle=self._settle)
         self._pushes = await self._stack.enter_async_context(Pushes(self._steps))
 
     @property

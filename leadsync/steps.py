@@ -28,7 +28,7 @@ from leadsync.sync.changes import Outcome, RecordPlan
 from leadsync.sync.match import Matcher
 from leadsync.sync.payload import content
 from leadsync.sync.planner import Planner, Wish, wish_of
-from leadsync.sync.recover import Recovery
+from leadsync.sync.recover import SETTLE, Recovery
 from leadsync.sync.results import RefusedRow, refusal_row
 from leadsync.sync.send import NotAccepted, Sender
 
@@ -64,7 +64,13 @@ class Steps:
     """
 
     def __init__(
-        self, connections: Connections, catalogue: Catalogue, claims: Claims, promises: dict[str, str] | None = None
+        self,
+        connections: Connections,
+        catalogue: Catalogue,
+        claims: Claims,
+        promises: dict[str, str] | None = None,
+        *,
+        settle: float = SETTLE,
     ) -> None:
         file = connections.project.file
         zone = account_zone(catalogue, ZoneInfo(file.defaults.timezone))
@@ -72,11 +78,11 @@ class Steps:
         self._connections = connections
         self._claims = claims
         self._turn = asyncio.Lock()  # claims are this process's: two tasks of it would both hold one
-        self._planner = Planner(
-            client, redis, names, catalogue, Matcher(client, redis, names, file.defaults.country, promises), zone
-        )
+        holding = claims if promises is None else None
+        matcher = Matcher(client, redis, names, file.defaults.country, promises, holding)
+        self._planner = Planner(client, redis, names, catalogue, matcher, zone)
         journal = Journal(redis, names)
-        self._recovery = Recovery(client, redis, names, catalogue, zone, journal, claims)
+        self._recovery = Recovery(client, redis, names, catalogue, zone, journal, claims, settle)
         size = file.amocrm.batch_size
         sender = Sender(client, redis, names, claims, journal, self._recovery, batch_size=size)
         self._applier = Applier(sender)
@@ -96,22 +102,21 @@ class Steps:
             return await self._sync(intake, taken)
 
     async def _sync(self, intake: Intake, taken: Sequence[Taken]) -> tuple[list[Done], list[Taken]]:
-        mine, others = await self._claimed(taken, [[f"key:{one.key}"] for one in taken])
-        held = [f"key:{one.key}" for one in mine]
+        await self._claims.revive()
         try:
+            mine, others = await self._claimed(taken, [[f"key:{one.key}"] for one in taken])
             # Whoever held these keys before may have died with a batch on the wire: that comes first, here and below.
             await self._recovery.resume()
             wishes, failed = await self._wishes(intake, mine)
             people = [[f"person:{key}" for key in wish.contact_keys] for wish in wishes]
             free, waiting = await self._claimed(wishes, people)
-            held += [name for wish in free for name in (f"person:{key}" for key in wish.contact_keys)]
             await self._recovery.resume()
             by_key = {one.key: one for one in mine}
             others += [by_key[wish.mapped.key] for wish in waiting]
             plans = failed + await self._planner.plan(free)
             return await self._apply(intake, by_key, plans), others
         finally:
-            await self._claims.release(held)
+            await self._claims.release(self._claims.held)
 
     async def finish(self, intake: Intake, taken: Sequence[Taken]) -> list[Done]:
         """Like `sync`, but waits for other workers that are busy with some of the records."""

@@ -149,11 +149,15 @@ class Claims:
                 await self._redis.eval(RELEASE, 1, self._claims, self.owner, *owed)
             self._owed.difference_update(owed)
 
+    async def wait_for(self, names: Sequence[str]) -> None:
+        """Claim all these names at once, as soon as nobody else holds any of them. Raises StateUnavailable."""
+        while names and not (await self.take([names]))[0]:
+            await self._pause(TURN)
+
     @asynccontextmanager
     async def alone(self, *names: str) -> AsyncIterator[None]:
         """Hold all these names inside the block, after waiting until nobody else does. Raises StateUnavailable."""
-        while not (await self.take([names]))[0]:
-            await self._pause(TURN)
+        await self.wait_for(names)
         try:
             yield
         finally:

@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 
 from leadsync.amocrm import AmoCRMClient
 from leadsync.mapping.contact_keys import last_digits
+from leadsync.state.claims import Claims
 from leadsync.state.links import Link
 from leadsync.state.namespace import Namespace
 from leadsync.state.people import load_people
@@ -62,7 +63,9 @@ PAGES_PER_SEARCH = 4
 class Matcher:
     """Finds the contacts of many records at once.
 
-    `promises` is filled by a plan that is not applied: which record would create the contact of a contact key.
+    `promises` is filled by a plan that is not applied: which record would create the contact of a contact key. `claims`
+    is given where plans are applied: a contact that was found is then this process's until it gives everything back, so
+    that nobody else adds a phone to what we have read.
     """
 
     client: AmoCRMClient | None
@@ -70,6 +73,7 @@ class Matcher:
     names: Namespace
     country: str
     promises: dict[str, str] | None = None
+    claims: Claims | None = None
     _turn: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(8))
 
     async def people(self, members: Sequence[Member]) -> list[Person]:
@@ -85,7 +89,10 @@ class Matcher:
             await self._find(strangers)
         for person in strangers:
             self._promise(person)
-        return merge_same(people)
+        found = merge_same(people)
+        if self.claims is not None:
+            await self.claims.wait_for([f"contact:{one.contact_id}" for one in found if one.contact_id is not None])
+        return found
 
     @staticmethod
     def _remembered(person: Person, known: dict[str, int]) -> int | None:

@@ -36,6 +36,9 @@ MAX_LOST = 5
 NOTHING_WRITTEN = (AmoCRMRateLimitError, AmoCRMUnavailable, AuthorizationRequired, AmoCRMBanned, AmoCRMForbidden)
 """Errors after which the batch is surely not in the CRM, and which the next batch would meet too: the run stops."""
 
+OF_THE_ACCOUNT = frozenset({301, 302, 303, 307, 308, 402})
+"""Answers that refuse whatever is sent: a wrong address, an account that is not paid. They stop the run too."""
+
 
 @dataclass(frozen=True, slots=True)
 class NotAccepted:
@@ -77,7 +80,7 @@ class Sender:
         self._claims = claims
         self._journal = journal
         self._recovery = recovery
-        self._size = batch_size
+        self._largest = self._size = batch_size
         self._clock = clock
 
     async def send(self, route: Route, items: Sequence[JournalItem]) -> Sent:
@@ -88,17 +91,20 @@ class Sender:
         """
         sent = Sent()
         lost: Counter[str] = Counter()
-        queue = deque(items[start : start + self._size] for start in range(0, len(items), self._size))
+        queue = deque([items] if items else [])
         while queue:
-            queue.extendleft(reversed(await self._batch(route, queue.popleft(), sent, lost)))
+            batch, rest = cut(queue.popleft(), self._size)
+            if rest:
+                queue.appendleft(rest)
+            queue.extendleft(reversed(await self._batch(route, batch, sent, lost)))
         return sent
 
     async def _batch(
         self, route: Route, batch: Sequence[JournalItem], sent: Sent, lost: Counter[str]
     ) -> list[Sequence[JournalItem]]:
         """Send one batch; what is returned has to be sent (again)."""
-        await self._claims.check()
         mark = await self._mark(route)
+        await self._claims.check()
         entry = await self._journal.open(self._claims.owner, route, mark, self._clock(), batch)
         try:
             ids, gone = await self._call(route, batch)
@@ -109,13 +115,13 @@ class Sender:
             found = await self._recovery.settle_entry(entry)
             sent.ids |= found
             return self._lost(batch, found, error, sent, lost)
-        except NOTHING_WRITTEN:
-            await self._journal.close(entry)
-            raise
         except AmoCRMAPIError as error:
             await self._journal.close(entry)
+            if isinstance(error, NOTHING_WRITTEN) or error.status in OF_THE_ACCOUNT:
+                raise
             return self._apart(batch, error, sent)
         await close_accepted(self._journal, entry, ids)
+        self._size = min(self._size + 1, self._largest)
         sent.ids |= ids
         for item in batch:
             if item.request_id in gone:
@@ -172,7 +178,7 @@ class Sender:
     def _apart(self, batch: Sequence[JournalItem], error: AmoCRMAPIError, sent: Sent) -> list[Sequence[JournalItem]]:
         """A refusal that names nobody: halve until the one at fault stands alone."""
         if len(batch) > 1:
-            return [batch[: len(batch) // 2], batch[len(batch) // 2 :]]
+            return list(cut(batch, len(batch) // 2))
         sent.refused[batch[0].request_id] = NotAccepted(batch[0], error.what, error.remedy)
         return []
 
@@ -190,11 +196,24 @@ class Sender:
         for item in missing:
             if lost[item.request_id] >= MAX_LOST:
                 sent.refused[item.request_id] = NotAccepted(item, error.what, Remedy.WAIT)
-        again = [item for item in missing if lost[item.request_id] < MAX_LOST]
-        if error.status == 504 and len(again) > 1:
+        if error.status == 504:
             self._size = max(1, len(batch) // 2)
-            return [again[: len(again) // 2], again[len(again) // 2 :]]
+        again = [item for item in missing if lost[item.request_id] < MAX_LOST]
         return [again] if again else []
+
+
+def cut(items: Sequence[JournalItem], size: int) -> tuple[Sequence[JournalItem], Sequence[JournalItem]]:
+    """The first `size` items, fewer where that keeps a record's items together, and the rest.
+
+    The parts of a long note go in one request: between two of them the talk could grow, and the parts change.
+    """
+    if len(items) <= size:
+        return items, []
+    end = size
+    while end and items[end - 1].key == items[end].key:
+        end -= 1
+    end = end or size
+    return items[:end], items[end:]
 
 
 def _without(payload: Any, name: str) -> dict[str, Any]:
