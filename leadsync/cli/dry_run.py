@@ -6,7 +6,7 @@ import asyncio
 
 import click
 
-from leadsync.cli.options import format_option, project_options, selection_options
+from leadsync.cli.options import check_found, format_option, project_options, selection_options
 from leadsync.cli.output import ProgressBar, print_json, print_lines
 from leadsync.pipeline import Pipeline
 from leadsync.report.plan_json import plan_json
@@ -34,6 +34,7 @@ def command(
       leadsync dry-run --format json | jq .summary
     """
     plan, rate = asyncio.run(_plan(source, limit, record, config))
+    check_found(record, plan.records)
     if format_ == "json":
         print_json(plan_json(plan, requests_per_second=rate))
     else:

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 import click
 import orjson
 
+from leadsync.errors import ConfigurationError
+
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 LEVELS = ("debug", "info", "warning", "error", "off")
@@ -51,6 +53,16 @@ def selection_options(function: Decorated) -> Decorated:
     ):
         function = decorate(function)
     return function
+
+
+def check_found(record: str | None, count: int) -> None:
+    """A key that no record has is a slip of the keyboard, not a run that is done. Raises ConfigurationError."""
+    if record is not None and not count:
+        raise ConfigurationError(
+            f"no record has the key {record}",
+            where="--record",
+            do="keys are made by `key:` of the mapping; `leadsync dry-run` shows those with changes",
+        )
 
 
 def format_option(*formats: str) -> Callable[[Decorated], Decorated]:

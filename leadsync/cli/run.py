@@ -6,7 +6,7 @@ import asyncio
 
 import click
 
-from leadsync.cli.options import format_option, project_options, selection_options
+from leadsync.cli.options import check_found, format_option, project_options, selection_options
 from leadsync.cli.output import ProgressBar, print_json, print_lines
 from leadsync.pipeline import Pipeline
 from leadsync.report.run_text import run_lines
@@ -31,6 +31,7 @@ def command(source: str | None, limit: int | None, record: str | None, format_: 
       leadsync run --format json > report.json
     """
     report = asyncio.run(_run(source, limit, record, config))
+    check_found(record, report.records)
     if format_ == "json":
         print_json(report.as_json())
     else:
