@@ -75,9 +75,12 @@ def summary_lines(plan: Plan, requests_per_second: float) -> Iterable[Text]:
         f"{counts['unchanged']} unchanged, {counts['skipped']} skipped, {counts['failed']} refused"
     )
     if plan.requests:
-        seconds = plan.requests / requests_per_second
-        yield Text(
-            f"{plan.requests} requests, about {seconds:.0f} s at {requests_per_second:g} per second", style="dim"
-        )
+        yield Text(_cost(plan.requests, requests_per_second), style="dim")
     for warning in plan.warnings:
         yield Text(f"warning: {warning}", style="yellow")
+
+
+def _cost(requests: int, rate: float) -> str:
+    seconds = requests / rate
+    lasting = f"about {seconds:.0f} s" if seconds >= 1 else "less than a second"
+    return f"{requests} write request{'s' if requests > 1 else ''}, {lasting} at {rate:g} per second"

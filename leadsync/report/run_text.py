@@ -19,12 +19,14 @@ def run_lines(report: RunReport) -> Iterator[Text]:
         yield from refused_lines(row)
     if len(report.refused) > MOST_REFUSED:
         yield Text(f"  … and {len(report.refused) - MOST_REFUSED} more", style="red")
+    if report.refused:
+        yield Text("they are kept: `leadsync failed list` shows them, `leadsync failed retry` tries again", style="dim")
     yield Text(f"created  {_counts(report.created)}", style="green" if report.created.total() else "")
     yield Text(f"updated  {_counts(report.updated)}", style="yellow" if report.updated.total() else "")
     counts = report.outcomes
     yield Text(
-        f"{report.records} records: {counts['unchanged']} unchanged, {counts['skipped']} skipped, "
-        f"{counts['failed']} refused"
+        f"{report.records} records: {counts['create']} new, {counts['update']} changed, {counts['unchanged']} "
+        f"unchanged, {counts['skipped']} skipped, {counts['failed']} refused"
     )
     total = sum(report.requests.values())
     throttled = f", {report.throttled} put off by amoCRM" if report.throttled else ""
@@ -34,4 +36,8 @@ def run_lines(report: RunReport) -> Iterator[Text]:
 
 
 def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{counts.get(name, 0)} {name}" for name in ("contacts", "leads", "notes"))
+    return ", ".join(_counted(counts.get(name, 0), name) for name in ("contacts", "leads", "notes"))
+
+
+def _counted(count: int, name: str) -> str:
+    return f"{count} {name.removesuffix('s') if count == 1 else name}"
