@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -11,7 +12,7 @@ import orjson
 
 from leadsync.intake import Intake, Taken
 from leadsync.records import Record
-from leadsync.steps import Done, Steps
+from leadsync.steps import FIRST_WAIT, LONGEST_WAIT, Done, Steps
 
 TOGETHER = 250
 """Pushes that are taken at once, at most: what one write request can hold."""
@@ -25,11 +26,15 @@ class _Push:
 
 
 class Pushes:
-    """A queue of pushed records: while some are on their way, others gather and share the next batches."""
+    """A queue of pushed records: while some are on their way, others gather and share the next batches.
+
+    A record that another worker is busy with waits by itself and holds nobody up.
+    """
 
     def __init__(self, steps: Steps) -> None:
         self._steps = steps
-        self._queue: asyncio.Queue[_Push] = asyncio.Queue()
+        self._queue: list[_Push] = []
+        self._came = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -40,35 +45,64 @@ class Pushes:
         if self._worker is not None:
             self._worker.cancel()
             await asyncio.gather(self._worker, return_exceptions=True)
+        for one in self._queue:
+            one.done.cancel()
 
     async def push(self, intake: Intake, taken: Taken) -> Done:
         """Bring one record in. Raises AmoCRMAPIError, StateUnavailable."""
         done: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
-        await self._queue.put(_Push(intake, taken, done))
+        self._queue.append(_Push(intake, taken, done))
+        self._came.set()
         return await done
 
     async def _work(self) -> None:
-        while True:
-            waiting = [await self._queue.get()]
-            while not self._queue.empty() and len(waiting) < TOGETHER:
-                waiting.append(self._queue.get_nowait())
-            try:
-                for together in each_key_once(waiting):
-                    await self._bring(together)
-            finally:
-                for one in waiting:
-                    one.done.cancel()
-
-    async def _bring(self, together: Sequence[_Push]) -> None:
-        by_key = {one.taken.key: one.done for one in together}
+        waiting: list[_Push] = []
+        pause = FIRST_WAIT
         try:
-            for done in await self._steps.finish(together[0].intake, [one.taken for one in together]):
-                if not by_key[done.key].done():
-                    by_key[done.key].set_result(done)
+            while True:
+                before = len(waiting)
+                waiting += await self._arrived(pause if waiting else None)
+                put_off = await self._bring_all(waiting)
+                pause = min(LONGEST_WAIT, pause * 1.5) if len(put_off) >= before else FIRST_WAIT
+                waiting = put_off
+        finally:
+            for one in waiting:
+                one.done.cancel()
+
+    async def _bring_all(self, waiting: Sequence[_Push]) -> list[_Push]:
+        """Bring records in, those of one key in their order; what another worker is busy with comes back."""
+        put_off: list[_Push] = []
+        for together in each_key_once(waiting):
+            late = {one.taken.key for one in put_off}
+            put_off += [one for one in together if one.taken.key in late]
+            free = [one for one in together if one.taken.key not in late]
+            put_off += await self._bring(free) if free else []
+        return put_off
+
+    async def _arrived(self, at_most: float | None) -> list[_Push]:
+        """What came meanwhile; nothing when nothing came in so many seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(at_most):
+                await self._came.wait()
+        arrived, self._queue = self._queue[:TOGETHER], self._queue[TOGETHER:]
+        if not self._queue:
+            self._came.clear()
+        return arrived
+
+    async def _bring(self, together: Sequence[_Push]) -> list[_Push]:
+        """Bring records of one source in; those that another worker is busy with come back."""
+        by_key = {one.taken.key: one for one in together}
+        try:
+            done, others = await self._steps.sync(together[0].intake, [one.taken for one in together])
         except Exception as error:
-            for future in by_key.values():
-                if not future.done():
-                    future.set_exception(error)
+            for one in together:
+                if not one.done.done():
+                    one.done.set_exception(error)
+            return []
+        for result in done:
+            if not by_key[result.key].done.done():
+                by_key[result.key].done.set_result(result)
+        return [by_key[one.key] for one in others]
 
 
 def keepable(record: Any) -> dict[str, Any] | None:

@@ -27,6 +27,9 @@ from leadsync.sync.results import RunReport
 
 QUICK = RetryPolicy(attempts=4, first_wait=0.01, longest_wait=0.05, jitter=0.01)
 SHORT = Timeouts(connect=1.0, total=2.0)
+SETTLE = 0.2
+"""Seconds: the look-alike applies what it gets at once, only its answers come late."""
+
 REPOSITORY = Path(__file__).parent.parent
 NAMES = Namespace("firm.amocrm.ru")
 
@@ -137,7 +140,7 @@ class World:
     def pipeline(self, listener: Listener = ignore) -> Pipeline:
         """A pipeline of this project that is not patient."""
         path = self.folder / "leadsync.yaml"
-        return Pipeline.from_file(path, listener=listener, retry=QUICK, timeouts=SHORT)
+        return Pipeline.from_file(path, listener=listener, retry=QUICK, timeouts=SHORT, settle=SETTLE)
 
     async def store(self, talks: Iterable[Mapping[str, Any]]) -> None:
         """Write talks as string keys, as a bot would."""
