@@ -239,6 +239,6 @@ class MappingFile(Section):
     lead: LeadSection | None = Field(default=None, description="the lead")
     note: TemplateText | None = Field(default=None, description="the talk, written as a note of the lead")
     tests: Annotated[list[dict[str, Any]], BeforeValidator(_empty_list)] = Field(
-        default_factory=list, description="`record` and `expect` (a part of the payload), run by `leadsync test`"
+        default_factory=list, description="`record` and `expect` (a part of the payload)"
     )
     mapper: str | None = Field(default=None, description="a plugin (package:Class) that replaces the YAML mapper")

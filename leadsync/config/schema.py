@@ -1,6 +1,6 @@
 """JSON Schemas of leadsync.yaml and of a mapping, for editors: completion, descriptions, mistakes while typing.
 
-`leadsync schema` writes them; a file names its own in its first line, which yaml-language-server reads:
+A file names its own in its first line, which yaml-language-server reads:
 
     # yaml-language-server: $schema=.leadsync/leadsync.schema.json
 

@@ -117,7 +117,7 @@ def _explained(error: Exception, values: Mapping[str, Any]) -> tuple[str, str]:
             "templates see a record's data and filters only; write a filter plugin",
         )
     reason = next((text for kind, text in _REASONS if isinstance(error, kind)), "an expression fails")
-    do = "try the record with `leadsync explain`, and allow for what it does not have: `| default(…)`"
+    do = "allow for what this record does not have: `| default(…)`; try it with `leadsync dry-run --record KEY`"
     return f"{reason} ({type(error).__name__})", do
 
 

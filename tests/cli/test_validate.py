@@ -75,7 +75,7 @@ async def test_without_a_project_the_next_step_is_told(world):
     (world.folder / "leadsync.yaml").unlink()
     ended = await run(world.folder, "validate")
     assert ended.code == 78
-    assert "what to do: `leadsync init`" in ended.out
+    assert "what to do: `leadsync demo`" in ended.out
 
 
 async def test_templates_and_names_are_checked_together(world):
