@@ -144,7 +144,7 @@ def _list_lines(refused: Sequence[Refused], zone: ZoneInfo) -> Iterator[Text]:
         if one.remedy != remedy:
             remedy = one.remedy
             yield Text(remedy, style="bold")
-        line = Text(f"  ✗ {one.key}", style="red").append(f"  {one.field or ''}", style="bold red")
+        line = Text(f"  ✗ {one.key}", style="red").append(f"  {one.field}" if one.field else "", style="bold red")
         yield line.append(f"  {_when(one, zone)}, tried {one.tries}×", style="dim")
         yield Text(f"      {one.reason}")
     counts = Counter(one.remedy for one in refused)
