@@ -166,20 +166,22 @@ async def test_a_login_that_ended(world: World) -> None:
     assert (len(world.leads()), await world.refused()) == (2, [])
 
 
-async def test_redis_that_is_gone(world: World, start_valkey: Callable[..., Valkey]) -> None:
-    """Without Redis nothing is written to the CRM, and a push says so."""
+async def test_a_redis_that_takes_no_writes(world: World, start_valkey: Callable[..., Valkey]) -> None:
+    """While Redis cannot remember, nothing is written to the CRM and a push says so; afterwards it works again."""
     other = start_valkey()
     world.redis_url = other.url
     world.write()
-    async with world.pipeline() as pipeline:
+    async with world.pipeline() as pipeline, Redis(unix_socket_path=str(other.socket)) as redis:
         assert (await pipeline.push(talk("1"))).success
-        async with Redis(unix_socket_path=str(other.socket)) as client:
-            await client.shutdown(nosave=True)
+        await redis.replicaof("127.0.0.1", "9")
         before = len(world.writes())
         result = await pipeline.push(talk("2"))
         assert not result.success
         assert "Redis" in result.message
         assert len(world.writes()) == before
+        await redis.replicaof("NO", "ONE")
+        assert (await pipeline.push(talk("2"))).success
+    assert len(world.leads()) == 2
 
 
 async def test_a_pusher_that_gives_up(world: World) -> None:
