@@ -28,3 +28,14 @@ async def forget_people(redis: Redis, names: Namespace, contact_keys: Sequence[s
     if contact_keys:
         async with state_errors():
             await redis.hdel(names.name(PEOPLE), *contact_keys)
+
+
+LATEST = "latest"
+"""The hash of facts: `contacts` → a name of the latest batch in which contacts were changed."""
+
+
+async def latest_change(redis: Redis, names: Namespace) -> str:
+    """A text that is another one after every change of contacts by us. Raises StateUnavailable."""
+    async with state_errors():
+        found: Any = await redis.hget(names.name(LATEST), "contacts")
+    return found.decode() if found else ""

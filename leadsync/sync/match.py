@@ -19,7 +19,7 @@ from leadsync.mapping.contact_keys import last_digits
 from leadsync.state.claims import Claims
 from leadsync.state.links import Link
 from leadsync.state.namespace import Namespace
-from leadsync.state.people import load_people
+from leadsync.state.people import latest_change, load_people
 from leadsync.sync.resolve import WantedContact, contact_keys_of
 
 
@@ -78,6 +78,16 @@ class Matcher:
 
     async def people(self, members: Sequence[Member]) -> list[Person]:
         """Group records by person and say which contact each is. Raises AmoCRMAPIError, StateUnavailable."""
+        before = await latest_change(self.redis, self.names)
+        found = await self._known(members)
+        if self.claims is not None:
+            await self.claims.wait_for([f"contact:{one.contact_id}" for one in found if one.contact_id is not None])
+            if await latest_change(self.redis, self.names) != before:
+                for person in found:
+                    person.body = None  # perhaps another process has changed it since the search: it is read again
+        return found
+
+    async def _known(self, members: Sequence[Member]) -> list[Person]:
         people = group(members)
         known = await load_people(self.redis, self.names, [key for one in people for key in one.keys])
         strangers = []
@@ -89,10 +99,7 @@ class Matcher:
             await self._find(strangers)
         for person in strangers:
             self._promise(person)
-        found = merge_same(people)
-        if self.claims is not None:
-            await self.claims.wait_for([f"contact:{one.contact_id}" for one in found if one.contact_id is not None])
-        return found
+        return merge_same(people)
 
     @staticmethod
     def _remembered(person: Person, known: dict[str, int]) -> int | None:

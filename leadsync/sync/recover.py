@@ -21,7 +21,7 @@ from leadsync.state.facts import Fact, with_id
 from leadsync.state.journal import Entry, Journal, JournalItem
 from leadsync.state.links import load_wrote, wrote_hash
 from leadsync.state.namespace import Namespace
-from leadsync.state.people import PEOPLE
+from leadsync.state.people import LATEST, PEOPLE
 from leadsync.sync.changes import Route
 from leadsync.sync.recognise import NoteShape, Shape, Shapes, pair
 
@@ -201,6 +201,8 @@ async def close_accepted(journal: Journal, entry: Entry, ids: Mapping[str, int])
     facts = [fact for item, id_ in accepted for fact in with_id(item.facts, id_)]
     if route in NOTES:
         facts += [_noted_fact(route, item, id_) for item, id_ in accepted]
+    if route is Route.UPDATE_CONTACTS:
+        facts.append((LATEST, "contacts", entry.id))
     listed = listed_of(route)
     await journal.close(entry, facts, (listed, max(ids.values())) if ids and listed else None)
 

@@ -31,9 +31,15 @@ class Customer:
         return found
 
     @property
+    def told(self) -> dict[str, str]:
+        """What the contact holds, as the CRM shows it."""
+        phone = {"PHONE": f"+7{self.digits}"} if self.digits else {}
+        return phone | ({"EMAIL": self.email} if self.email else {})
+
+    @property
     def known_by(self) -> tuple[str, str]:
-        """The field and value by which the CRM shows whose contact it is."""
-        return ("PHONE", f"+7{self.digits}") if self.digits else ("EMAIL", str(self.email))
+        """The first of it."""
+        return next(iter(self.told.items()))
 
 
 @dataclass(slots=True)
@@ -85,7 +91,7 @@ class Crowd:
     def _talk(self, number: int, *, long: bool) -> Talk:
         dice = self.dice
         customer = dice.choice(self.customers) if dice.random() < 0.8 else None
-        stored = {"id": f"t{number}", "source": "telegram", "messages": []}
+        stored: dict[str, Any] = {"id": f"t{number}", "source": "telegram", "messages": []}
         if customer is None:
             stored |= {"user_name": "Гость"}  # all of these look alike in the CRM
         else:
