@@ -129,10 +129,14 @@ class Pipeline:
         Never raises for a fault of the record or of the CRM: it says so in the result, and the record is kept among the
         refused ones.
         """
+        with self._pushes.under_way():
+            return await self._push(record)
+
+    async def _push(self, record: Mapping[str, Any] | Record) -> PushResult:
         try:
             read = record if isinstance(record, Record) else self._read_pushed(record)
             intake = self._intakes.for_record(read)
-            taken = intake.take(read, PUSHED, pushed=keepable(record))
+            taken = intake.take(read, pushed_place(read.id), pushed=keepable(record))
         except Skipped:
             return PushResult(True, None, None, "skipped: the mapping's `when` says no")
         except RecordError as error:
@@ -149,14 +153,14 @@ class Pipeline:
 
     async def _keep_pushed(self, record: Mapping[str, Any] | Record, error: RecordError) -> None:
         raw = keepable(record)
-        key = f"push:{(raw or {}).get('id') or uuid4()}"
-        refused = refused_of(Done(key, PUSHED, "failed", error=error), PUSHED, time.time())
+        place = pushed_place((raw or {}).get("id") or uuid4())
+        refused = refused_of(Done(place, place, "failed", error=error), PUSHED, time.time())
         await self._try_to_keep(replace(refused, record=raw))
 
     async def _keep_failed(self, intake: Intake, taken: Taken, error: LeadsyncError) -> None:
         """Keep a record that the trouble of the CRM held back."""
         at = time.time()
-        refused = Refused(taken.key, intake.source.name, PUSHED, error.what, error.remedy, None, at, do=error.do)
+        refused = Refused(taken.key, intake.source.name, taken.place, error.what, error.remedy, None, at, do=error.do)
         await self._try_to_keep(replace(refused, record=taken.pushed))
 
     async def _try_to_keep(self, refused: Refused) -> None:
@@ -288,6 +292,11 @@ class Pipeline:
         return warnings
 
 
+def pushed_place(record_id: object) -> str:
+    """Where a pushed record is, for people; one that could not be read is kept under this name."""
+    return f"{PUSHED}:{record_id}"
+
+
 def _pushed(done: Done) -> PushResult:
     if done.outcome == "failed":
         reasons = "; ".join(_sentence(row) for row in done.refused)
@@ -297,4 +306,5 @@ def _pushed(done: Done) -> PushResult:
 
 
 def _sentence(row: RefusedRow) -> str:
-    return f"{row.field}: {row.reason}" if row.field else row.reason
+    said = f"{row.field}: {row.reason}" if row.field else row.reason
+    return f"{said}; what to do: {row.do}" if row.do else said

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import orjson
 
+from leadsync.errors import StateUnavailable
 from leadsync.intake import Intake, Taken
 from leadsync.records import Record
 from leadsync.steps import FIRST_WAIT, LONGEST_WAIT, Done, Steps
 
 TOGETHER = 250
 """Pushes that are taken at once, at most: what one write request can hold."""
+
+
+PATIENCE = 30.0
+"""Seconds for which the end waits for pushes that are under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +41,39 @@ class Pushes:
         self._queue: list[_Push] = []
         self._came = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
+        self._under_way = 0
+        self._finished = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         self._worker = asyncio.create_task(self._work())
         return self
 
     async def __aexit__(self, *exc: object) -> None:
+        """Finish what is under way; what does not within PATIENCE is told so."""
+        await self._finish(PATIENCE)
         if self._worker is not None:
             self._worker.cancel()
             await asyncio.gather(self._worker, return_exceptions=True)
-        for one in self._queue:
-            one.done.cancel()
+        _tell_closed(self._queue)
+        await self._finish(1.0)
+
+    @contextmanager
+    def under_way(self) -> Iterator[None]:
+        """Around everything one push does: the end waits for it."""
+        self._under_way += 1
+        self._finished.clear()
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._finished.set()
+
+    async def _finish(self, seconds: float) -> None:
+        if self._under_way:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._finished.wait()
 
     async def push(self, intake: Intake, taken: Taken) -> Done:
         """Bring one record in. Raises AmoCRMAPIError, StateUnavailable."""
@@ -66,8 +93,7 @@ class Pushes:
                 pause = min(LONGEST_WAIT, pause * 1.5) if len(put_off) >= before else FIRST_WAIT
                 waiting = put_off
         finally:
-            for one in waiting:
-                one.done.cancel()
+            _tell_closed(waiting)
 
     async def _bring_all(self, waiting: Sequence[_Push]) -> list[_Push]:
         """Bring records in, those of one key in their order; what another worker is busy with comes back."""
@@ -103,6 +129,13 @@ class Pushes:
             if not by_key[result.key].done.done():
                 by_key[result.key].done.set_result(result)
         return [by_key[one.key] for one in others]
+
+
+def _tell_closed(pushes: Sequence[_Push]) -> None:
+    for one in pushes:
+        if not one.done.done():
+            error = StateUnavailable("the pipeline was closed before this record's turn", do="push it again")
+            one.done.set_exception(error)
 
 
 def keepable(record: Any) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ import time
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
@@ -84,7 +84,7 @@ class Steps:
         journal = Journal(redis, names)
         self._recovery = Recovery(client, redis, names, catalogue, zone, journal, claims, settle)
         size = file.amocrm.batch_size
-        sender = Sender(client, redis, names, claims, journal, self._recovery, batch_size=size)
+        sender = Sender(client, redis, names, claims, journal, self._recovery, catalogue, batch_size=size)
         self._applier = Applier(sender)
         self.refused = RefusedRecords(redis, names)
 
@@ -208,19 +208,25 @@ class Steps:
 
 def refusal(key: str, place: str, error: RecordError) -> Done:
     """A record that cannot go on."""
-    return Done(key, place, "failed", refused=[RefusedRow(key, place, error.field, error.what, error.do)], error=error)
+    row = RefusedRow(key, place, error.field, error.what, error.do, _where(error))
+    return Done(key, place, "failed", refused=[row], error=error)
+
+
+def _where(error: RecordError) -> str | None:
+    return None if error.where is None else str(error.where)
 
 
 def refused_of(done: Done, source: str, at: float) -> Refused:
     """A record refused before anything was sent."""
     error = done.error
     assert error is not None
-    return Refused(done.key, source, done.place, error.what, error.remedy, error.field, at, do=error.do)
+    return Refused(
+        done.key, source, done.place, error.what, error.remedy, error.field, at, do=error.do, where=_where(error)
+    )
 
 
 def _refused_items(applied: Applied, source: str, at: float) -> Refused:
     first = applied.refused[0]
-    answer = {"errors": [{"code": one.code, "path": one.path, "detail": one.detail} for one in first.answer]}
     return Refused(
         applied.plan.key,
         source,
@@ -230,10 +236,11 @@ def _refused_items(applied: Applied, source: str, at: float) -> Refused:
         first.field,
         at,
         payload=first.item.payload,
-        answer=answer,
+        answer={"errors": [asdict(one) for one in first.answer]} if first.answer else None,
         items=[_item(one) for one in applied.refused if one.remedy is Remedy.FIX_RECORD],
     )
 
 
 def _item(refused: NotAccepted) -> RefusedItem:
-    return RefusedItem(refused.item.request_id, content(refused.item.payload), refused.reason, refused.field)
+    answer = [asdict(one) for one in refused.answer]
+    return RefusedItem(refused.item.request_id, content(refused.item.payload), refused.reason, refused.field, answer)

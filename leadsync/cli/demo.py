@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from rich.rule import Rule
 from rich.text import Text
 
-from leadsync.cli.options import project_options
+from leadsync.cli.options import log_options
 from leadsync.cli.output import ProgressBar, console, print_lines
 from leadsync.errors import ConfigurationError
 from leadsync.pipeline import Pipeline
@@ -34,8 +34,8 @@ NOT_FOR_A_DEMO = ("AMOCRM_SUBDOMAIN", "AMOCRM_BASE_URL", "AMOCRM_ACCESS_TOKEN", 
 
 @click.command("demo")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default="leadsync-demo")
-@project_options
-def command(folder: Path, config: str | None) -> int:
+@log_options
+def command(folder: Path) -> int:
     """Sample talks through the whole thing: FOLDER gets a project with its own Redis and its own amoCRM look-alike.
 
     Nothing outside FOLDER is touched, no account is needed. A second demo in the same FOLDER finds nothing to change.

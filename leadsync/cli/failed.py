@@ -131,7 +131,7 @@ async def _retry(keys: Sequence[str], config: str | None) -> RunReport:
 
 
 def _row(one: Refused) -> dict[str, object]:
-    names = ("key", "source", "place", "field", "reason", "remedy", "do", "tries", "at")
+    names = ("key", "source", "place", "field", "reason", "where", "remedy", "do", "tries", "at")
     return {name: getattr(one, name) for name in names}
 
 
@@ -159,6 +159,7 @@ def _show_lines(one: Refused, zone: ZoneInfo) -> Iterator[Text]:
         "found at": one.place,
         "field": one.field,
         "reason": one.reason,
+        "at": one.where,
         "remedy": one.remedy,
         "what to do": one.do,
         "tried": f"{one.tries}×, last {_when(one, zone)}",

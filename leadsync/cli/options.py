@@ -19,6 +19,12 @@ LEVELS = ("debug", "info", "warning", "error", "off")
 
 def project_options(function: Decorated) -> Decorated:
     """`--config`, `--log-level`, `--log-format`."""
+    config = click.option("--config", metavar="FILE", help="Which leadsync.yaml to use.  [default: ./leadsync.yaml]")
+    return config(log_options(function))
+
+
+def log_options(function: Decorated) -> Decorated:
+    """`--log-level`, `--log-format`."""
     for decorate in (
         click.option(
             "--log-format",
@@ -38,7 +44,6 @@ def project_options(function: Decorated) -> Decorated:
             callback=lambda ctx, _, value: log_to_stderr(value, ctx.meta["leadsync.log_format"]),
             help="What is logged on stderr.",
         ),
-        click.option("--config", metavar="FILE", help="Which leadsync.yaml to use.  [default: ./leadsync.yaml]"),
     ):
         function = decorate(function)
     return function

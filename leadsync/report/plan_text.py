@@ -61,6 +61,8 @@ def refused_lines(row: RefusedRow) -> Iterator[Text]:
     """A refused record: where, why, and what to do."""
     yield Text(f"  ✗ {row.key}", style="bold red").append(f"  {row.field}" if row.field else "", style="red")
     yield Text(f"      {row.reason}")
+    if row.where:
+        yield Text(f"      at {row.where}", style="dim")
     if row.do:
         yield Text(f"      what to do: {row.do}", style="dim")
 

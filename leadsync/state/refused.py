@@ -21,11 +21,13 @@ class RefusedItem:
     sent: str
     reason: str
     field: str | None
+    answer: Sequence[Mapping[str, str]] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """One refused record. `place` is where its source found it, `at` unix seconds of the last try.
+    """One refused record. `place` is where its source found it, `where` the place in the mapping that
+    asked for it, `at` unix seconds of the last try.
 
     `payload` is the item amoCRM refused and `answer` what it said, when it came that far; `items` are those that need
     not be sent again as they are. `record` is a pushed record itself, which no source holds.
@@ -40,6 +42,7 @@ class Refused:
     at: float
     tries: int = 1
     do: str | None = None
+    where: str | None = None
     payload: Mapping[str, Any] | None = None
     answer: Mapping[str, Any] | None = None
     record: Mapping[str, Any] | None = None

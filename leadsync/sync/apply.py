@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from leadsync.errors import Remedy
+from leadsync.errors import ItemRefusal, Remedy
 from leadsync.state.journal import JournalItem
 from leadsync.state.refused import RefusedItem
 from leadsync.sync.changes import RecordPlan, Route, Step, contact_ref, lead_ref
@@ -75,7 +75,8 @@ def _refused_again(item: JournalItem, before: Mapping[str, RefusedItem]) -> NotA
     known = before.get(item.request_id)
     if known is None or known.sent != content(item.payload):
         return None
-    return NotAccepted(item, known.reason, Remedy.FIX_RECORD, known.field)
+    answer = tuple(ItemRefusal(**one) for one in known.answer)
+    return NotAccepted(item, known.reason, Remedy.FIX_RECORD, known.field, answer)
 
 
 def _id(entity: int | str | None, ids: Mapping[str, int]) -> int | None:
@@ -88,7 +89,7 @@ def _tell_others(applied: Mapping[str, Applied], ids: Mapping[str, int]) -> None
         contact = one.plan.contact
         if isinstance(contact, str) and contact not in ids and contact != contact_ref(one.plan.key):
             owner = applied.get(contact.removeprefix("@contact:"))
-            one.refused += owner.refused[:1] if owner else []
+            one.refused += [no for no in owner.refused if no.item.request_id.startswith("contact-")] if owner else []
 
 
 def bind(step: Step, ids: Mapping[str, int]) -> JournalItem | None:

@@ -14,13 +14,17 @@ from leadsync.sync.send import NotAccepted
 
 @dataclass(frozen=True, slots=True)
 class RefusedRow:
-    """A record that did not go through, for people: no value of it stands here."""
+    """A record that did not go through, for people: no value of it stands here.
+
+    `place` is where the record lies, `where` the place in a mapping that asked for what it does not hold.
+    """
 
     key: str
     place: str
     field: str | None
     reason: str
     do: str | None
+    where: str | None = None
 
 
 @dataclass(slots=True)

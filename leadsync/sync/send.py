@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from redis.asyncio import Redis
 
 from leadsync.amocrm import AmoCRMClient
+from leadsync.amocrm.catalogue import Catalogue
 from leadsync.errors import (
     AmoCRMAPIError,
     AmoCRMBanned,
@@ -38,6 +39,9 @@ NOTHING_WRITTEN = (AmoCRMRateLimitError, AmoCRMUnavailable, AuthorizationRequire
 
 OF_THE_ACCOUNT = frozenset({301, 302, 303, 307, 308, 402})
 """Answers that refuse whatever is sent: a wrong address, an account that is not paid. They stop the run too."""
+
+
+MULTITEXT = {"PHONE": "phone", "EMAIL": "email"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,7 @@ class Sender:
         claims: Claims,
         journal: Journal,
         recovery: Recovery,
+        catalogue: Catalogue,
         *,
         batch_size: int,
         clock: Callable[[], float] = time.time,
@@ -80,6 +85,7 @@ class Sender:
         self._claims = claims
         self._journal = journal
         self._recovery = recovery
+        self._catalogue = catalogue
         self._largest = self._size = batch_size
         self._clock = clock
 
@@ -110,7 +116,7 @@ class Sender:
             ids, gone = await self._call(route, batch)
         except AmoCRMValidationError as error:
             await self._journal.close(entry)
-            return self._without_named(batch, error, sent)
+            return self._without_named(route, batch, error, sent)
         except AmoCRMUnknownOutcome as error:
             found = await self._recovery.settle_entry(entry)
             sent.ids |= found
@@ -162,16 +168,16 @@ class Sender:
         return 0
 
     def _without_named(
-        self, batch: Sequence[JournalItem], error: AmoCRMValidationError, sent: Sent
+        self, route: Route, batch: Sequence[JournalItem], error: AmoCRMValidationError, sent: Sent
     ) -> list[Sequence[JournalItem]]:
         named = [item for item in batch if item.request_id in error.items]
         if not named:
             return self._apart(batch, error, sent)
         for item in named:
             refusals = error.items[item.request_id]
-            reason = "; ".join(f"{one.path}: {one.code}" for one in refusals)
-            path = refusals[0].path if refusals else None
-            sent.refused[item.request_id] = NotAccepted(item, reason, Remedy.FIX_RECORD, path, refusals)
+            named_field = field_of(item.payload, refusals[0].path, route.entity, self._catalogue) if refusals else None
+            reason = "amoCRM refused it: " + "; ".join(f"{one.code} ({one.detail})" for one in refusals)
+            sent.refused[item.request_id] = NotAccepted(item, reason, Remedy.FIX_RECORD, named_field, refusals)
         rest = [item for item in batch if item.request_id not in error.items]
         return [rest] if rest else []
 
@@ -214,6 +220,22 @@ def cut(items: Sequence[JournalItem], size: int) -> tuple[Sequence[JournalItem],
         end -= 1
     end = end or size
     return items[:end], items[end:]
+
+
+def field_of(payload: Mapping[str, Any], path: str, entity: Literal["contacts", "leads"], catalogue: Catalogue) -> str:
+    """What people call the part of an item that amoCRM names by its path: `lead.fields.Продукт`, `lead.price`."""
+    steps = path.split(".")
+    if "params" in payload:
+        return "note"
+    part = entity.removesuffix("s")
+    fields = payload.get("custom_fields_values") or []
+    if steps[0] != "custom_fields_values" or len(steps) < 2 or not steps[1].isdigit() or int(steps[1]) >= len(fields):
+        return f"{part}.{path}"
+    sent = fields[int(steps[1])]
+    if sent.get("field_code") in MULTITEXT:
+        return f"{part}.{MULTITEXT[sent['field_code']]}"
+    names = (one.name for one in catalogue.fields if one.entity == entity and one.id == sent.get("field_id"))
+    return f"{part}.fields.{next(names, sent.get('field_id') or sent.get('field_code'))}"
 
 
 def _without(payload: Any, name: str) -> dict[str, Any]:

@@ -248,3 +248,19 @@ async def _refuses(pipeline: Pipeline, record: Any) -> None:
     result = await pipeline.push(record)
     assert not result.success
     assert result.message
+
+
+async def test_a_mistake_of_the_mapping_names_its_line(world: World) -> None:
+    """A record that a template refuses is kept with the mapping's file and line, not with the expression alone."""
+    world.write(MAPPING | {"lead": {"name": "{{ user_nam }}"}})
+    await world.store([talk("1")])
+    (row,) = (await world.run()).refused
+    (kept,) = await world.refused()
+    line = next(
+        number
+        for number, text in enumerate((world.folder / "mapping.yaml").read_text(encoding="utf-8").splitlines(), 1)
+        if "user_nam }}" in text
+    )
+    for one in (row, kept):
+        assert f"mapping.yaml:{line}" in repr(one)
+        assert "user_name" in str(one.do)

@@ -196,3 +196,26 @@ async def test_a_pusher_that_gives_up(world: World) -> None:
         assert (await pipeline.push(talk("3"))).success
     assert impatient.cancelled()
     assert len(world.leads()) == 3
+
+
+async def test_a_mended_push_is_forgotten(world: World) -> None:
+    """A push that could not be read is kept; once the bot pushes the same id rightly, nothing is waiting any more."""
+    async with world.pipeline() as pipeline:
+        assert not (await pipeline.push(talk("1") | {"messages": 7})).success
+        assert len(await world.refused()) == 1
+        assert (await pipeline.push(talk("1"))).success
+    assert await world.refused() == []
+
+
+async def test_a_push_at_the_end_of_the_pipeline(world: World) -> None:
+    """A push that is on its way when the pipeline closes is finished, or is a result that says so; never cancelled."""
+    world.sandbox.faults.add("POST /api/v4/leads late seconds=0.2 nth=1")
+    async with world.pipeline() as pipeline:
+        pushes = [asyncio.create_task(pipeline.push(talk(str(number)))) for number in range(3)]
+        await world.sandbox.requests.reached(world.sandbox.requests.total + 2)
+    results = await asyncio.gather(*pushes, return_exceptions=True)
+    assert [type(one) for one in results] == [PushResult] * 3
+    async with world.pipeline() as pipeline:
+        for number in range(3):
+            assert (await pipeline.push(talk(str(number)))).success
+    assert (len(world.leads()), len(world.notes())) == (3, 3)

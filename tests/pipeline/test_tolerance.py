@@ -48,7 +48,7 @@ async def test_a_contact_that_fails_does_not_stop_its_lead(world: World) -> None
     assert report.created == {"contacts": 1, "leads": 2, "notes": 2}
     (row,) = report.refused
     assert row.key == "telegram:1"
-    assert "custom_fields_values" in str(row.field)
+    assert row.field == "contact.fields.Telegram"
     (kept,) = await world.refused()
     assert (kept.key, kept.tries) == ("telegram:1", 1)
     assert kept.payload is not None
@@ -73,7 +73,7 @@ async def test_a_note_that_fails_does_not_undo_its_lead(world: World) -> None:
     report = await world.run(delete_lead)
     account.put(bin_[0])
     assert report.created == {"leads": 1}
-    assert [(row.key, row.field) for row in report.refused] == [("telegram:1", "entity_id")]
+    assert [(row.key, row.field) for row in report.refused] == [("telegram:1", "note")]
     assert len(await world.refused()) == 1
     await heal(world)
     assert (len(world.leads()), len(world.notes())) == (1, 1)
@@ -165,3 +165,18 @@ async def heal(world: World) -> None:
         before = len(world.writes())
         await pipeline.run()
     assert len(world.writes()) == before
+
+
+async def test_the_answer_of_a_refusal_stays(world: World) -> None:
+    """A refusal that is told again without asking amoCRM still shows what amoCRM answered."""
+    await world.store([talk("1")])
+    field = world.sandbox.account.fields["leads"].named("Источник")
+    async with world.pipeline() as pipeline:
+        world.sandbox.account.remove_field(field)
+        await pipeline.run()
+        (first,) = await world.refused()
+        await pipeline.run()
+        (second,) = await world.refused()
+    assert first.answer is not None
+    assert first.answer["errors"]
+    assert second.answer == first.answer
