@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 
 from leadsync.amocrm import AmoCRMClient
 from leadsync.amocrm.catalogue import Catalogue
+from leadsync.errors import AmoCRMAPIError
 from leadsync.state.claims import Claims
 from leadsync.state.facts import Fact, with_id
 from leadsync.state.journal import Entry, Journal, JournalItem
@@ -76,10 +77,15 @@ class Recovery:
             if not await self.journal.is_open(entry):
                 await self.journal.close(entry)
                 return {}
-            found = await self._settled(entry, again=False)
-            if found is None:
-                await self.pause(self.settle)
-                found = await self._settled(entry, again=True)
+            try:
+                found = await self._settled(entry, again=False)
+                if found is None:
+                    await self.pause(self.settle)
+                    found = await self._settled(entry, again=True)
+            except AmoCRMAPIError as error:
+                sent = f"what became of {len(entry.items)} items of {entry.route} is not known yet"
+                error.do = f"run again when amoCRM answers: {sent}; they are looked for then, and not sent blindly"
+                raise
             return found or {}
 
     async def _settled(self, entry: Entry, *, again: bool) -> dict[str, int] | None:
