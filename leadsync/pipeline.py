@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -130,32 +131,33 @@ class Pipeline:
         refused ones.
         """
         with self._pushes.under_way():
-            return await self._push(record)
+            return _pushed(await self._push(record))
 
-    async def _push(self, record: Mapping[str, Any] | Record) -> PushResult:
+    async def _push(self, record: Mapping[str, Any] | Record) -> Done:
         try:
             read = record if isinstance(record, Record) else self._read_pushed(record)
             intake = self._intakes.for_record(read)
             taken = intake.take(read, pushed_place(read.id), pushed=keepable(record))
-        except Skipped:
-            return PushResult(True, None, None, "skipped: the mapping's `when` says no")
+        except Skipped as skipped:
+            return Done(str(skipped), PUSHED, "skipped")
         except RecordError as error:
-            await self._keep_pushed(record, error)
-            return PushResult(False, None, None, str(error))
+            return await self._keep_pushed(record, error)
         try:
-            return _pushed(await self._pushes.push(intake, taken))
+            return await self._pushes.push(intake, taken)
         except LeadsyncError as error:
             await self._keep_failed(intake, taken, error)
-            return PushResult(False, None, None, str(error))
+            row = RefusedRow(taken.key, taken.place, None, error.what, error.do)
+            return Done(taken.key, taken.place, "failed", refused=[row])
 
     def _read_pushed(self, raw: Mapping[str, Any]) -> Record:
         return Record.from_mapping(raw, zone=ZoneInfo(self.project.file.defaults.timezone))
 
-    async def _keep_pushed(self, record: Mapping[str, Any] | Record, error: RecordError) -> None:
+    async def _keep_pushed(self, record: Mapping[str, Any] | Record, error: RecordError) -> Done:
         raw = keepable(record)
         place = pushed_place((raw or {}).get("id") or uuid4())
-        refused = refused_of(Done(place, place, "failed", error=error), PUSHED, time.time())
-        await self._try_to_keep(replace(refused, record=raw))
+        done = refusal(place, place, error)
+        await self._try_to_keep(replace(refused_of(done, PUSHED, time.time()), record=raw))
+        return done
 
     async def _keep_failed(self, intake: Intake, taken: Taken, error: LeadsyncError) -> None:
         """Keep a record that the trouble of the CRM held back."""
@@ -224,19 +226,17 @@ class Pipeline:
                 only = {one.key for one in refused if one.source == name and one.record is None}
                 if only:
                     await self._run(self._intakes.of(name), Selection(only=only), report)
-            for one in refused:
-                if one.record is not None:
-                    await self._retry_pushed(one, report)
+            pushed = [one for one in refused if one.record is not None]
+            with self._pushes.under_way():
+                self._count(report, await self._retry_pushed(pushed))
         return report
 
-    async def _retry_pushed(self, refused: Refused, report: RunReport) -> None:
-        assert refused.record is not None
-        result = await self.push(refused.record)
-        report.outcomes["create" if result.success else "failed"] += 1
-        if result.success:
-            await self._steps.refused.drop([refused.key])
-        else:
-            report.refused.append(RefusedRow(refused.key, PUSHED, refused.field, result.message, refused.do))
+    async def _retry_pushed(self, refused: Sequence[Refused]) -> list[Done]:
+        """Push records again that no source holds; what went through, or is not wanted any more, is forgotten."""
+        done = await asyncio.gather(*(self._push(one.record or {}) for one in refused))
+        gone = [one.key for one, result in zip(refused, done, strict=True) if result.outcome != "failed"]
+        await self._steps.refused.drop(gone)
+        return done
 
     @asynccontextmanager
     async def _reported(self, source: str) -> AsyncIterator[RunReport]:
@@ -297,12 +297,18 @@ def pushed_place(record_id: object) -> str:
     return f"{PUSHED}:{record_id}"
 
 
+SAID = {
+    "create": "the lead was created",
+    "update": "the lead was updated",
+    "unchanged": "nothing to change",
+    "skipped": "skipped: the mapping's `when` says no",
+}
+
+
 def _pushed(done: Done) -> PushResult:
-    if done.outcome == "failed":
-        reasons = "; ".join(_sentence(row) for row in done.refused)
-        return PushResult(False, done.lead_id, done.contact_id, reasons)
-    said = {"create": "the lead was created", "update": "the lead was updated", "unchanged": "nothing to change"}
-    return PushResult(True, done.lead_id, done.contact_id, said[done.outcome])
+    failed = done.outcome == "failed"
+    message = "; ".join(map(_sentence, done.refused)) if failed else SAID[done.outcome]
+    return PushResult(not failed, done.lead_id, done.contact_id, message)
 
 
 def _sentence(row: RefusedRow) -> str:
