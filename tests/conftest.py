@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import subprocess
 import tempfile
@@ -19,11 +20,28 @@ settings.register_profile("leadsync", deadline=None, derandomize=False, print_bl
 settings.load_profile("leadsync")
 
 
+COVERED = 90
+"""Percent of `leadsync/` that the whole suite has to reach, branches included."""
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Choose this run's seed, for Hypothesis and for `seed`; `--hypothesis-seed` repeats one."""
     if config.option.hypothesis_seed is None:
         config.option.hypothesis_seed = str(secrets.randbits(32))
+    if _is_whole(config):
+        config.option.cov_fail_under = COVERED
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """The whole suite runs on every core; a few tests run in one process, where a debugger works."""
+    return (os.cpu_count() or 1) if _is_whole(config) else 0
+
+
+def _is_whole(config: pytest.Config) -> bool:
+    """Whether nothing was left out."""
+    named = config.args_source is not pytest.Config.ArgsSource.TESTPATHS
+    return not (named or config.option.keyword or config.option.markexpr or config.option.ignore)
 
 
 def pytest_report_header(config: pytest.Config) -> str:
