@@ -1,7 +1,7 @@
 """Recognise: whether an entity or a note in the CRM is one that we sent. Pure: no clock, no network.
 
-An entity that looks exactly like an item is taken for it first. One that holds all that was sent and more may be ours
-too, with something a person or the CRM added since; but then it must not be what somebody else has just sent.
+An entity that says exactly what was sent fits best; then one that says more, as a person or the CRM may have added
+something since; then one that was changed since and still says half of it. It belongs to whatever it fits best.
 """
 
 from __future__ import annotations
@@ -16,45 +16,60 @@ from leadsync.amocrm.field_values import canonical, strip_four_byte
 
 EntityName = Literal["contacts", "leads"]
 
-NAMES = ("name", "first_name", "last_name")
+NAMES = frozenset({"name", "first_name", "last_name"})
 SETTINGS = ("pipeline_id", "status_id", "responsible_user_id")
+
+
+Fit = tuple[int, int]
+"""How well an entity fits an item, comparable; NO_FIT is the least."""
+
+NO_FIT: Fit = (0, 0)
+CHANGED, WITHIN, EXACT = 1, 2, 3
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What an item or an entity says, comparable: `values` by slot, `settings` by name."""
+    """What an item or an entity says, comparable: `values` by slot, `settings` by name.
 
-    values: Mapping[str, str]
+    `touched` is true for an entity that was changed after it was made.
+    """
+
+    values: frozenset[tuple[str, str]]
     settings: Mapping[str, int]
     contacts: frozenset[int] = frozenset()
     tags: frozenset[str] = frozenset()
+    touched: bool = False
 
-    def within(self, other: Shape) -> bool:
-        """Whether the other holds everything this one says; the stage and the like may have moved on."""
-        there = other.values
-        return all(there.get(slot) == value for slot, value in self.values.items()) and self.contacts <= other.contacts
+    def fit(self, other: Shape) -> Fit:
+        """How well the other may be what became of this one."""
+        kept = len(self.values & other.values)
+        if not self.contacts <= other.contacts:
+            return NO_FIT
+        if kept == len(self.values) and self._says_it_all(other):
+            return EXACT, kept
+        if not kept:
+            return NO_FIT
+        if kept == len(self.values):
+            return WITHIN, kept
+        return (CHANGED, kept) if other.touched and 2 * kept >= len(self.values) else NO_FIT
+
+    def may_become(self, other: Shape) -> bool:
+        """Whether the other, which is just being sent, might fit this one once it is there, changed perhaps."""
+        return self.contacts <= other.contacts and 2 * len(self.values & other.values) >= len(self.values)
 
     def in_force(self, other: Shape) -> bool:
         """Whether the other holds everything this one says, stage, responsible and tags included."""
         return (
-            self.within(other)
+            self.values <= other.values
+            and self.contacts <= other.contacts
             and self.tags <= other.tags
-            and all(other.settings.get(name) == one for name, one in self.settings.items())
+            and self.settings.items() <= other.settings.items()
         )
 
-    def equals(self, other: Shape) -> bool:
-        """Whether the other says this and nothing else, but for settings that were left to the CRM."""
-        return (
-            self.in_force(other)
-            and self.contacts == other.contacts
-            and self.tags == other.tags
-            and self._without_names(self.values) == self._without_names(other.values)
-        )
-
-    @staticmethod
-    def _without_names(values: Mapping[str, str]) -> dict[str, str]:
+    def _says_it_all(self, other: Shape) -> bool:
         # The CRM names what has no name, and parts of a name by itself.
-        return {slot: value for slot, value in values.items() if slot not in NAMES}
+        more = {slot for slot, _ in other.values - self.values} - NAMES
+        return not more and self.in_force(other) and self.contacts == other.contacts and self.tags == other.tags
 
 
 class Shapes:
@@ -74,9 +89,10 @@ class Shapes:
             {name: int(body[name]) for name in SETTINGS if body.get(name) is not None},
             frozenset(int(one["id"]) for one in embedded.get("contacts") or ()),
             frozenset(str(one["name"]) for one in tags),
+            _is_touched(body),
         )
 
-    def _values(self, body: Mapping[str, Any]) -> dict[str, str]:
+    def _values(self, body: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
         values = {name: text for name in NAMES if (text := plain(body.get(name)))}
         if body.get("price"):
             values["price"] = str(body["price"])
@@ -86,7 +102,7 @@ class Shapes:
             meaning = canonical(field, one["values"], zone=self._zone) if field else None
             if field and meaning:
                 values[f"cf:{field.id}"] = meaning
-        return values
+        return frozenset(values.items())
 
     def _field(self, value: Mapping[str, Any]) -> CustomField | None:
         return self._by_id.get(value.get("field_id") or 0) or self._by_code.get(value.get("field_code") or "")
@@ -104,11 +120,11 @@ class NoteShape:
         """The shape of a note as sent or as read."""
         return cls(int(body["entity_id"]), plain((body.get("params") or {}).get("text")))
 
-    def within(self, other: NoteShape) -> bool:
-        """Whether they are the same."""
-        return self == other
+    def fit(self, other: NoteShape) -> Fit:
+        """Notes are the same or they are not."""
+        return (EXACT, 1) if self == other else NO_FIT
 
-    def equals(self, other: NoteShape) -> bool:
+    def may_become(self, other: NoteShape) -> bool:
         """Whether they are the same."""
         return self == other
 
@@ -117,26 +133,32 @@ Look = TypeVar("Look", Shape, NoteShape)
 
 
 def pair(items: Mapping[str, Look], there: Mapping[int, Look], rivals: Iterable[Look] = ()) -> dict[str, int]:
-    """Which entity answers for which item, by request_id and id: each at most once, the oldest first.
+    """Which entity answers for which item, by request_id and id: each at most once, the best fit and the oldest first.
 
-    `rivals` are what others have sent and not found yet: what looks exactly like one of them is theirs.
+    `rivals` are what others have sent and not found yet: what fits one of them better is theirs.
     """
-    left = dict(sorted(there.items()))
-    found: dict[str, int] = {}
-    for name, look in items.items():
-        _take(name, next((id_ for id_, one in left.items() if look.equals(one)), None), found, left)
     theirs = list(rivals)
-    left = {id_: one for id_, one in left.items() if not any(rival.equals(one) for rival in theirs)}
-    for name, look in items.items():
-        if name not in found:
-            _take(name, next((id_ for id_, one in left.items() if look.within(one)), None), found, left)
+    fits: list[tuple[Fit, int, int, str]] = []
+    for id_, entity in there.items():
+        least = max((rival.fit(entity) for rival in theirs), default=NO_FIT)
+        for order, (name, look) in enumerate(items.items()):
+            fit = look.fit(entity)
+            if fit > NO_FIT and fit >= least:
+                fits.append((fit, -order, -id_, name))
+    found: dict[str, int] = {}
+    taken: set[int] = set()
+    for _, _, id_, name in sorted(fits, reverse=True):
+        if name not in found and -id_ not in taken:
+            found[name] = -id_
+            taken.add(-id_)
     return found
 
 
-def _take(name: str, id_: int | None, found: dict[str, int], left: dict[int, Look]) -> None:
-    if id_ is not None:
-        found[name] = id_
-        del left[id_]
+def _is_touched(body: Mapping[str, Any]) -> bool:
+    def differ(made: str, changed: str) -> bool:
+        return body.get(made) is not None and body.get(changed) not in (None, body[made])
+
+    return differ("created_at", "updated_at") or differ("created_by", "updated_by")
 
 
 def plain(text: Any) -> str:

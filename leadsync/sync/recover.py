@@ -124,7 +124,7 @@ class Recovery:
             others = await self._others(entry)
             rivals = [read(item.payload) for one in others for item in one.items]
             flying = [read(item.payload) for one in await self._flying(others) for item in one.items]
-            if not any(one.within(rival) for one in mine.values() for rival in flying):
+            if not any(one.may_become(rival) for one in mine.values() for rival in flying):
                 return pair(mine, there, rivals)
             # What a living process is just sending would pass for ours: it ends first.
             await self.pause(TURN)
