@@ -23,6 +23,7 @@ from leadsync.records import Record
 
 __all__ = ["MapperContext", "YamlMapper", "load_mapper"]
 
+_NUL = "\0"
 _FALSE = frozenset({"", "false", "none", "0"})
 _SEVERAL = re.compile(r"[,;\n]")
 _LOOKS_LIKE_PHONE, _LOOKS_LIKE_EMAIL = re.compile(r"\d"), re.compile("@")
@@ -144,7 +145,7 @@ class YamlMapper(Mapper):
         self._globals = dict(self._environment.globals)
 
     def key(self, record: Record) -> str:
-        """The record's identity. Raises TemplateFailed when it is empty."""
+        """The record's identity. Raises TemplateFailed when it is empty or holds a NUL character."""
         return self._render_key(self._names(record))
 
     def wanted(self, record: Record) -> bool:
@@ -186,6 +187,10 @@ class YamlMapper(Mapper):
         if not key:
             what = "the key of this record is empty"
             do = "build the key of something that every record has: {{ source }}:{{ id }}"
+            raise TemplateFailed(what, field="key", where=self._key.place, do=do)
+        if _NUL in key:
+            what = "the key of this record holds a NUL character, which stands for something else in our memory"
+            do = "take the character out of what the key is built of: {{ id | replace('\\0', '') }}"
             raise TemplateFailed(what, field="key", where=self._key.place, do=do)
         return key
 

@@ -123,6 +123,16 @@ def test_when_says_which_records_are_wanted(tmp_path: Path, when: str, wanted: b
     assert mapper(tmp_path, f'key: k\nwhen: "{when}"').wanted(record(budget=50)) is wanted
 
 
+def test_a_key_holds_no_nul_character(tmp_path: Path) -> None:
+    """In our memory that character stands for an id to come, so a record whose key holds it is refused."""
+    made = mapper(tmp_path, 'key: "{{ source }}:{{ id }}"')
+    with pytest.raises(TemplateFailed, match="NUL") as caught:
+        made.key(record(id="a\0b"))
+    assert (caught.value.field, str(caught.value.where).split(":")[-2:]) == ("key", ["1", "7"])
+    cleaned = mapper(tmp_path, """key: "{{ id | replace('\\0', '') }}\"""")
+    assert cleaned.key(record(id="a\0b")) == "ab"
+
+
 def test_a_key_is_never_empty(tmp_path: Path) -> None:
     """A record without a key would be another lead at every run."""
     made = mapper(tmp_path, 'key: " {{ metadata.x }} "')
