@@ -20,6 +20,8 @@ from leadsync.sources.stored_dialogs import DialogReader, StoredHash, StoredList
 
 _KEY = "{key}"
 _SEEN_SIZE = 8
+_OURS = b"leadsync:{"
+"""How every key of our own memory begins (state.namespace): a wide glob such as `*` finds them too."""
 
 
 class RedisDialogsOptions(SourceOptions):
@@ -59,7 +61,8 @@ class RedisDialogs(Source):
 
     The record's id is what the glob's `*` matched; with two stars the first one is the source (see KeyPattern). A
     record without a source gets the option `source`, or the name this source has in leadsync.yaml. Keys that vanish
-    while they are read are left out; a key of another type, or one that cannot be decoded, is a refused record.
+    while they are read are left out, and so is leadsync's own memory (`leadsync:{…}:…`); a key of another type, or one
+    that cannot be decoded, is a refused record.
     """
 
     Options: ClassVar[type[SourceOptions]] = RedisDialogsOptions
@@ -86,12 +89,12 @@ class RedisDialogs(Source):
             await self._own.aclose()
 
     async def _pages(self) -> AsyncIterator[list[bytes]]:
-        """Pages of keys, each key once: 8 bytes are remembered of each."""
+        """Pages of keys, each key once and none of our own memory's: 8 bytes are remembered of each."""
         seen: set[bytes] = set()
         cursor = 0
         while True:
             cursor, keys = await self._redis.scan(cursor, match=self.options.match, count=self.options.batch)
-            marks = {_mark(key): key for key in cast(list[bytes], keys)}
+            marks = {_mark(key): key for key in cast(list[bytes], keys) if not key.startswith(_OURS)}
             fresh = [key for mark, key in marks.items() if mark not in seen]
             seen.update(marks)
             for at in range(0, len(fresh), self.options.batch):

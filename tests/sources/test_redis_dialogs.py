@@ -345,6 +345,17 @@ async def test_reading_again_gives_the_same(redis: Redis) -> None:
     assert read(raw) == read(raw)
 
 
+@pytest.mark.parametrize("glob", ["*", "*:*"])
+async def test_our_own_memory_is_no_talk(redis: Redis, glob: str) -> None:
+    """A wide glob finds leadsync's own keys too; they are no records, whatever their type."""
+    await redis.set("telegram:1", "[]")
+    await redis.set("leadsync:{firm.amocrm.ru}:token:access", "{}")
+    await put_hash(redis, "leadsync:{firm.amocrm.ru}:link:telegram:1", lead_id="7")
+    await redis.sadd("leadsync:{firm.amocrm.ru}:alive", "one")
+    await redis.set("leadsync:2", "[]")
+    assert set(await outcome(dialogs(redis, match=glob))) == {"telegram:1", "leadsync:2"}
+
+
 async def test_a_redis_of_its_own(redis: Redis, valkey_server: Valkey, tmp_path: Path) -> None:
     """`url` names it; the project's Redis is not asked, and the connection is closed at the end."""
     await redis.set("dialog:42", "[]")
