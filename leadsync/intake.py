@@ -5,12 +5,13 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from leadsync.amocrm.catalogue import Catalogue
 from leadsync.config.loader import ConfiguredSource, LoadedMapping, Project
-from leadsync.errors import ConfigurationError, Problem, RecordError
+from leadsync.errors import ConfigurationError, RecordError
 from leadsync.mapping.mapper import Mapper
 from leadsync.mapping.missing_keys import MissingKeys
 from leadsync.mapping.talk import Noted, talk_since
@@ -18,6 +19,7 @@ from leadsync.mapping.yaml_mapper import MapperContext, load_mapper
 from leadsync.records import Record
 from leadsync.sources.base import RawRecord
 from leadsync.state.links import Link
+from leadsync.sync.names import name_problems
 from leadsync.sync.planner import Mapped
 from leadsync.sync.resolve import Resolver
 
@@ -84,18 +86,19 @@ class Intake:
 
 
 class Intakes:
-    """The intakes of a project's sources; every mapping file is compiled once, with all its mistakes at once."""
+    """The intakes of a project's sources; every mapping file is compiled once."""
 
     def __init__(self, project: Project, catalogue: Catalogue) -> None:
+        """Compile the mappings. Raises ConfigurationError with every mistake and every name the account lacks."""
         self._project = project
         self._catalogue = catalogue
-        self._mappings: dict[str, PreparedMapping] = {}
+        self._mappings: dict[Path, PreparedMapping] = {}
         self._compile()
 
     def of(self, name: str) -> Intake:
         """The intake of one source."""
         source = self._project.sources[name]
-        return Intake(source, {value: self._mappings[str(one.path)] for value, one in source.mappings.items()})
+        return Intake(source, {value: self._mappings[one.path] for value, one in source.mappings.items()})
 
     def for_record(self, record: Record) -> Intake:
         """The intake of the first source that has a mapping for this record. Raises RecordError."""
@@ -115,27 +118,36 @@ class Intakes:
         return {field.id for one in resolvers if (field := one.key_field) is not None}
 
     def _compile(self) -> None:
-        problems: list[Problem] = []
-        for source in self._project.sources.values():
-            for loaded in source.mappings.values():
-                if str(loaded.path) not in self._mappings:
-                    try:
-                        self._mappings[str(loaded.path)] = self._prepare(loaded)
-                    except ConfigurationError as error:
-                        if not error.problems:
-                            raise
-                        problems += error.problems
+        found = {one.path: one for source in self._project.sources.values() for one in source.mappings.values()}
+        mappers: dict[Path, Mapper] = {}
+        problems = name_problems(found.values(), self._catalogue)
+        what = "the account does not have everything the mappings name" if problems else "the mappings have mistakes"
+        for path, loaded in found.items():
+            try:
+                mappers[path] = self._mapper(loaded)
+            except ConfigurationError as error:
+                if not error.problems:
+                    raise
+                what = "the mappings have mistakes"
+                problems += error.problems
         if problems:
-            raise ConfigurationError("the mappings have mistakes", do="correct them", problems=problems)
+            files = [*(one.document.place().file for one in found.values()), *(one.place.file for one in problems)]
+            order = list(dict.fromkeys(files))
+            problems.sort(key=lambda one: (order.index(one.place.file), one.place.line, one.place.column))
+            raise ConfigurationError(what, do="correct what stands below", problems=problems)
+        self._mappings = {path: self._prepared(found[path], mapper) for path, mapper in mappers.items()}
 
-    def _prepare(self, loaded: LoadedMapping) -> PreparedMapping:
+    def _mapper(self, loaded: LoadedMapping) -> Mapper:
         file = self._project.file
         zone = ZoneInfo(file.defaults.timezone)
-        mapper = load_mapper(loaded, MapperContext(country=file.defaults.country, zone=zone, tables=file.tables))
+        return load_mapper(loaded, MapperContext(country=file.defaults.country, zone=zone, tables=file.tables))
+
+    def _prepared(self, loaded: LoadedMapping, mapper: Mapper) -> PreparedMapping:
+        file = self._project.file
         resolver = Resolver(
             self._catalogue,
             country=file.defaults.country,
-            zone=account_zone(self._catalogue, zone),
+            zone=account_zone(self._catalogue, ZoneInfo(file.defaults.timezone)),
             strip_emoji=file.amocrm.four_byte_characters == "strip",
             key_field=loaded.file.key_field if mapper.key_field is None else mapper.key_field,
         )

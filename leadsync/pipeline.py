@@ -32,7 +32,6 @@ from leadsync.state.refused import Refused
 from leadsync.state.runs import keep_run
 from leadsync.steps import Done, Steps, refusal, refused_of
 from leadsync.sync.changes import RecordPlan
-from leadsync.sync.names import check_names
 from leadsync.sync.rebuild import Rebuild, Rebuilt
 from leadsync.sync.recover import SETTLE
 from leadsync.sync.results import Plan, PushResult, RefusedRow, RequestCounter, RunReport
@@ -99,8 +98,6 @@ class Pipeline:
         self._requests = RequestCounter()
         self.connections.listeners.add(self._requests)
         self.catalogue: Catalogue = await load(self.connections.client)
-        mappings = [one for source in self.project.sources.values() for one in source.mappings.values()]
-        check_names({one.path: one for one in mappings}.values(), self.catalogue)
         self._intakes = Intakes(self.project, self.catalogue)
         claims = Claims(self.connections.redis, self.connections.names)
         self._claims = await self._stack.enter_async_context(claims)

@@ -19,15 +19,6 @@ def name_problems(mappings: Iterable[LoadedMapping], catalogue: Catalogue) -> li
     return [problem for one in mappings for problem in _NameCheck(one, catalogue).problems()]
 
 
-def check_names(mappings: Iterable[LoadedMapping], catalogue: Catalogue) -> None:
-    """Raise ConfigurationError with all wrong names at once."""
-    problems = name_problems(mappings, catalogue)
-    if problems:
-        raise ConfigurationError(
-            "the account does not have everything the mappings name", do="correct the names below", problems=problems
-        )
-
-
 def _fixed(value: Any) -> str | None:
     """A value that holds no expression, as text."""
     text = value.value if isinstance(value, LongValue) else value

@@ -181,6 +181,19 @@ async def test_every_mistake_of_the_files_at_once(world: World) -> None:
     assert world.writes() == []
 
 
+async def test_templates_and_names_in_one_round(world: World) -> None:
+    """A mistake in a template and a name that the account lacks are told together, from the first line to the last."""
+    lead = {"name": "{{ id | shout }}", "pipeline": "Воронко", "price": "{{ budget | shout }}"}
+    world.write(MAPPING | {"lead": lead})
+    ended = await run(world.folder, "run")
+    assert ended.code == 78
+    lines = [int(line.split(":")[1]) for line in ended.err.splitlines() if line.startswith("mapping.yaml:")]
+    assert len(lines) == 3
+    assert lines == sorted(lines)
+    assert "Воронка" in ended.err
+    assert ended.err.count("shout") >= 2
+
+
 async def test_exit_code_1_means_failed(world: World) -> None:
     """A CRM that blocks us, and a Redis that is not there, end the run with 1, the reason and what to do."""
     world.sandbox.faults.add(f"GET {LEADS}/pipelines ban403")
