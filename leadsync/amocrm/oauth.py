@@ -5,8 +5,9 @@ Source: amoCRM docs, oauth/step-by-step; the error hints are gathered from integ
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -58,7 +59,8 @@ class OAuthClient:
     """The integration of one account. `base_url` is the account's host, `www_url` the shared one people log in on.
 
     `http` must send through a `Wire`, so that renewals pass the same budget as everything else. The tokens are stored
-    before anybody can use them.
+    before anybody can use them. A caller that is cancelled while amoCRM answers goes once the answer is stored: what
+    was granted is granted once.
     """
 
     def __init__(
@@ -98,12 +100,13 @@ class OAuthClient:
         self._check_account(referer)
         form = {"grant_type": "authorization_code", "code": code}
 
-        async def once() -> Tokens:
-            return await self._granted(form)
+        async with self.store.lock() as lease:
 
-        tokens = await repeat(once, method="POST", route=TOKEN_PATH, policy=self._retry, listener=self._listener)
-        async with self.store.lock():
-            await self._keep(tokens, form)
+            async def once() -> Tokens:
+                await lease.extend()
+                return await _finished(self._stored(form))
+
+            tokens = await repeat(once, method="POST", route=TOKEN_PATH, policy=self._retry, listener=self._listener)
         logger.info("OAuth: logged in, the tokens are stored")
         return tokens
 
@@ -124,18 +127,16 @@ class OAuthClient:
                 raise AuthorizationRequired("nobody has logged in to amoCRM, or three months ago", do=LOGIN)
             form = {"grant_type": "refresh_token", "refresh_token": stored.refresh_token}
             await lease.extend()
-            try:
-                tokens = await self._renewed(form)
-            except AuthorizationRequired:
-                await self.store.drop_access()
-                raise
-            await self._keep(tokens, form)
+            tokens = await _finished(self._renewed(form))
         logger.info("OAuth: the access token was renewed")
         return tokens
 
     async def _renewed(self, form: Mapping[str, str]) -> Tokens:
         try:
-            return await self._granted(form)
+            return await self._stored(form)
+        except AuthorizationRequired:
+            await self.store.drop_access()
+            raise
         except AmoCRMUnknownOutcome as lost:
             # No request of the caller was sent: its outcome is known, only ours is not.
             what = f"the access token could not be renewed: {lost.what}"
@@ -150,10 +151,12 @@ class OAuthClient:
             answer = await self._asked(form)
         return self._tokens_of(answer)
 
-    async def _keep(self, tokens: Tokens, form: Mapping[str, str]) -> None:
+    async def _stored(self, form: Mapping[str, str]) -> Tokens:
+        tokens = await self._granted(form)
         await self.store.save(tokens)
         logger.debug("OAuth: stored an access token that lives %.0f s", tokens.expires_at - self.store.clock())
         self._listener(TokensStored(form["grant_type"]))
+        return tokens
 
     async def _asked(self, form: Mapping[str, str]) -> Any:
         body = {
@@ -193,6 +196,25 @@ class OAuthClient:
         if named != self.host:
             what = "the login was for another account than the one leadsync.yaml names; nothing was stored"
             raise AuthorizationRequired(what, do=f"{LOGIN} and choose {self.host}")
+
+
+async def _finished(work: Coroutine[Any, Any, Tokens]) -> Tokens:
+    """What the work gives; a caller that is cancelled meanwhile stays until it is done, and holds its lock so long.
+
+    To leave earlier would let the HTTP client close, or somebody else spend the same refresh token, before the save.
+    """
+    task = asyncio.create_task(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])  # unlike `await task`, this does not pass a cancellation on
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is None:
+        return task.result()
+    if not task.cancelled() and (failure := task.exception()) is not None:
+        logger.warning("OAuth: no tokens for a caller that is gone: %s", type(failure).__name__)
+    raise cancelled
 
 
 def _explained(error: AmoCRMAPIError) -> LeadsyncError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from pathlib import Path
 
@@ -226,6 +227,48 @@ async def test_a_lost_answer_of_a_renewal_asks_once_more(login: Login, connect: 
     login.sandbox.faults.add(f"{TOKEN_ENDPOINT} drop_after nth=1")
     await connect(auth).account()
     assert login.renewals() == 3
+
+
+async def test_a_caller_that_goes_during_a_renewal_loses_no_pair(login: Login, connect: Connect) -> None:
+    """A refresh token is spent once it is sent: a cancelled call ends when the new pair is stored and the lock free."""
+    auth = await login.log_in()
+    login.sandbox.oauth.expire(await auth.token())
+    login.sandbox.faults.add(f"{TOKEN_ENDPOINT} late seconds=0.3")
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(connect(auth).account(), 0.1)
+    login.sandbox.faults.clear()
+    assert not await login.redis.exists(f"{PREFIX}token:lock")
+    await connect(StoredTokens(login.oauth)).account()
+    assert login.renewals() == 2
+
+
+async def test_a_caller_that_goes_during_a_login_loses_no_pair(login: Login) -> None:
+    """A code works once, so what it brought is stored, also for a caller that is cancelled twice."""
+    login.sandbox.faults.add(f"{TOKEN_ENDPOINT} late seconds=0.3")
+    going = asyncio.create_task(login.log_in())
+    for _ in range(2):
+        await asyncio.wait([going], timeout=0.1)
+        going.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await going
+    stored = await login.store.load()
+    assert stored is not None
+    assert stored.refresh_token is not None
+
+
+async def test_a_renewal_that_fails_for_a_caller_that_went_is_not_left_behind(
+    login: Login, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its error is logged by its name, and asyncio has nothing to say about it."""
+    auth = await login.log_in()
+    login.sandbox.oauth.expire(await auth.token())
+    login.sandbox.oauth.revoke_all()
+    login.sandbox.faults.add(f"{TOKEN_ENDPOINT} late seconds=0.3")
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(connect(auth).account(), 0.1)
+    gc.collect()
+    assert "OAuth: no tokens for a caller that is gone: AuthorizationRequired" in caplog.messages
+    assert not [entry for entry in caplog.records if entry.name == "asyncio"]
 
 
 async def test_a_lost_answer_where_tokens_are_strict_asks_for_a_login(login: Login, connect: Connect) -> None:
