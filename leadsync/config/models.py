@@ -216,7 +216,7 @@ class LeadSection(Section):
 
     match: Literal["none", "open"] = Field(
         default="none",
-        description="open: join the contact's lead that is neither won nor lost, instead of a second one",
+        description="none: a record makes a lead of its own; open (join the contact's open lead) is not available yet",
     )
     name: Value | None = Field(default=None, description="the lead's name")
     price: Value | None = Field(default=None, description="a whole number of the account's currency")

@@ -47,7 +47,7 @@ contact:
     CITY: "{{ metadata.city }}"
 lead:
   name: Talk
-  match: open
+  match: none
   tags: [a, b]
   fields:
     612345: "{{ budget }}"
