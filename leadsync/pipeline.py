@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from math import ceil
@@ -24,19 +24,22 @@ from leadsync.events import Listener, RecordsDone, Warned, ignore
 from leadsync.intake import Intake, Intakes, Skipped, Taken
 from leadsync.project import Connections, connect
 from leadsync.pushes import Pushes, keepable
-from leadsync.records import Record
+from leadsync.records import UNKNOWN_SOURCE, Record
 from leadsync.safety import check_safety
 from leadsync.state.claims import Claims
 from leadsync.state.persistence import persistence_warnings
 from leadsync.state.refused import Refused
 from leadsync.state.runs import keep_run
 from leadsync.steps import Done, Steps, refusal, refused_of
-from leadsync.sync.changes import RecordPlan
+from leadsync.sync.changes import RecordPlan, digest
 from leadsync.sync.rebuild import Rebuild, Rebuilt
 from leadsync.sync.recover import SETTLE
 from leadsync.sync.results import Plan, PushResult, RefusedRow, RequestCounter, RunReport
 
 logger = logging.getLogger("leadsync")
+
+MOST_ROWS = 1000
+"""Refused records that a report names; all of them stand in `leadsync failed list`."""
 
 PUSHED = "push"
 """Where a pushed record comes from, in messages."""
@@ -101,8 +104,12 @@ class Pipeline:
         self._intakes = Intakes(self.project, self.catalogue)
         claims = Claims(self.connections.redis, self.connections.names)
         self._claims = await self._stack.enter_async_context(claims)
+        client, redis, names = self.connections.client, self.connections.redis, self.connections.names
+        self._rebuild = Rebuild(client, redis, names, self._intakes.key_fields)
         await self.rebuild(everything=False)
-        self._steps = Steps(self.connections, self.catalogue, self._claims, settle=self._settle)
+        # A write whose claims have lapsed while it waited its turn must not go out: another process may send it.
+        self.connections.client.guard_writes(self._claims.check)
+        self._steps = Steps(self.connections, self.catalogue, self._claims, settle=self._settle, rebuild=self._rebuild)
         self._pushes = await self._stack.enter_async_context(Pushes(self._steps))
 
     @property
@@ -115,9 +122,7 @@ class Pipeline:
 
         Raises AmoCRMAPIError, StateUnavailable.
         """
-        connections = self.connections
-        rebuild = Rebuild(connections.client, connections.redis, connections.names, self._intakes.key_fields)
-        return await rebuild.ensure(everything=everything)
+        return await self._rebuild.ensure(everything=everything)
 
     # One record at a time
 
@@ -134,7 +139,7 @@ class Pipeline:
         try:
             read = record if isinstance(record, Record) else self._read_pushed(record)
             intake = self._intakes.for_record(read)
-            taken = intake.take(read, pushed_place(read.id), pushed=keepable(record))
+            taken = intake.take(read, pushed_place(read.source, read.id), pushed=keepable(record))
         except Skipped as skipped:
             return Done(str(skipped), PUSHED, "skipped")
         except RecordError as error:
@@ -151,7 +156,8 @@ class Pipeline:
 
     async def _keep_pushed(self, record: Mapping[str, Any] | Record, error: RecordError) -> Done:
         raw = keepable(record)
-        place = pushed_place((raw or {}).get("id") or uuid4())
+        known = raw or {}
+        place = pushed_place(known.get("source"), known.get("id") or digest(repr(sorted(known.items()))))
         done = refusal(place, place, error)
         await self._try_to_keep(replace(refused_of(done, PUSHED, time.time()), record=raw))
         return done
@@ -174,7 +180,7 @@ class Pipeline:
         """What a run would do; nothing is written. `record` is the key of the only record to look at."""
         started = time.perf_counter()
         intake = self._intakes.of(self._source(source))
-        steps = Steps(self.connections, self.catalogue, self._claims, promises={})
+        steps = Steps(self.connections, self.catalogue, self._claims, promises={}, rebuild=self._rebuild)
         plan = Plan(intake.source.name, warnings=await self._warnings())
         selection = Selection(limit, None if record is None else (record,))
         async with aclosing(read_chunks(self.connections, intake, selection)) as chunks:
@@ -223,10 +229,20 @@ class Pipeline:
                 only = {one.key for one in refused if one.source == name and one.record is None}
                 if only:
                     await self._run(self._intakes.of(name), Selection(only=only), report)
+                    await self._drop_vanished(only, refused, report)
             pushed = [one for one in refused if one.record is not None]
             with self._pushes.under_way():
                 self._count(report, await self._retry_pushed(pushed))
         return report
+
+    async def _drop_vanished(self, keys: Collection[str], before: Sequence[Refused], report: RunReport) -> None:
+        """Forget refused records that their source does not hold any more: nobody tried them just now."""
+        now = await self._steps.refused.find(list(keys))
+        tries = {one.key: one.tries for one in before}
+        vanished = [key for key, one in now.items() if one.tries == tries[key]]
+        if vanished:
+            report.warnings.append(f"{len(vanished)} refused records are no longer in their source and were forgotten")
+            await self._steps.refused.drop(vanished)
 
     async def _retry_pushed(self, refused: Sequence[Refused]) -> list[Done]:
         """Push records again that no source holds; what went through, or is not wanted any more, is forgotten."""
@@ -252,7 +268,7 @@ class Pipeline:
         others: list[Taken] = []
         async with aclosing(read_chunks(self.connections, intake, selection)) as chunks:
             async for chunk in chunks:
-                await self._steps.keep_unread(intake, chunk.ended)
+                await self._steps.keep_ended(intake, chunk.ended)
                 done, left = await self._steps.sync(intake, list(chunk.taken.values()))
                 self._count(report, [*chunk.ended, *done])
                 others += left
@@ -265,7 +281,7 @@ class Pipeline:
     def _count(self, result: Plan | RunReport, done: Sequence[Done]) -> None:
         for one in done:
             result.outcomes[one.outcome] += 1
-            result.refused += one.refused
+            result.refused += one.refused[: MOST_ROWS - len(result.refused)]
             if isinstance(result, RunReport):
                 result.created += one.created
                 result.updated += one.updated
@@ -289,9 +305,9 @@ class Pipeline:
         return warnings
 
 
-def pushed_place(record_id: object) -> str:
+def pushed_place(source: object, record_id: object) -> str:
     """Where a pushed record is, for people; one that could not be read is kept under this name."""
-    return f"{PUSHED}:{record_id}"
+    return f"{PUSHED}:{source or UNKNOWN_SOURCE}:{record_id}"
 
 
 SAID = {

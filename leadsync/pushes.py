@@ -42,6 +42,7 @@ class Pushes:
         self._came = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
         self._under_way = 0
+        self._closed = False
         self._finished = asyncio.Event()
 
     async def __aenter__(self) -> Self:
@@ -51,6 +52,7 @@ class Pushes:
     async def __aexit__(self, *exc: object) -> None:
         """Finish what is under way; what does not within PATIENCE is told so."""
         await self._finish(PATIENCE)
+        self._closed = True
         if self._worker is not None:
             self._worker.cancel()
             await asyncio.gather(self._worker, return_exceptions=True)
@@ -77,6 +79,8 @@ class Pushes:
 
     async def push(self, intake: Intake, taken: Taken) -> Done:
         """Bring one record in. Raises AmoCRMAPIError, StateUnavailable."""
+        if self._closed:
+            raise _closed()
         done: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
         self._queue.append(_Push(intake, taken, done))
         self._came.set()
@@ -134,8 +138,11 @@ class Pushes:
 def _tell_closed(pushes: Sequence[_Push]) -> None:
     for one in pushes:
         if not one.done.done():
-            error = StateUnavailable("the pipeline was closed before this record's turn", do="push it again")
-            one.done.set_exception(error)
+            one.done.set_exception(_closed())
+
+
+def _closed() -> StateUnavailable:
+    return StateUnavailable("the pipeline was closed before this record's turn", do="push it again")
 
 
 def keepable(record: Any) -> dict[str, Any] | None:

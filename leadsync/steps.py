@@ -28,6 +28,7 @@ from leadsync.sync.changes import Outcome, RecordPlan
 from leadsync.sync.match import Matcher
 from leadsync.sync.payload import content
 from leadsync.sync.planner import Planner, Wish, wish_of
+from leadsync.sync.rebuild import Rebuild
 from leadsync.sync.recover import SETTLE, Recovery
 from leadsync.sync.results import RefusedRow, refusal_row
 from leadsync.sync.send import NotAccepted, Sender
@@ -38,6 +39,9 @@ Thing = TypeVar("Thing")
 
 FIRST_WAIT, LONGEST_WAIT = 0.02, 1.0
 """Seconds between two looks whether another worker has given a record back."""
+
+BREATH = 20
+"""Records after which a bot's other tasks get their turn."""
 
 COUNTED = {"contact": "contacts", "lead": "leads", "note": "notes"}
 
@@ -71,15 +75,18 @@ class Steps:
         promises: dict[str, str] | None = None,
         *,
         settle: float = SETTLE,
+        rebuild: Rebuild | None = None,
     ) -> None:
         file = connections.project.file
         zone = account_zone(catalogue, ZoneInfo(file.defaults.timezone))
         client, redis, names = connections.client, connections.redis, connections.names
         self._connections = connections
         self._claims = claims
+        self._rebuild = rebuild
         self._turn = asyncio.Lock()  # claims are this process's: two tasks of it would both hold one
         holding = claims if promises is None else None
-        matcher = Matcher(client, redis, names, file.defaults.country, promises, holding)
+        filters = catalogue.account.is_api_filter_enabled
+        matcher = Matcher(client, redis, names, file.defaults.country, filters, promises, holding)
         self._planner = Planner(client, redis, names, catalogue, matcher, zone)
         journal = Journal(redis, names)
         self._recovery = Recovery(client, redis, names, catalogue, zone, journal, claims, settle)
@@ -131,15 +138,23 @@ class Steps:
         return done
 
     async def _wishes(self, intake: Intake, taken: Sequence[Taken]) -> tuple[list[Wish], list[RecordPlan]]:
-        links = await load_links(self._connections.redis, self._connections.names, [one.key for one in taken])
+        redis, names = self._connections.redis, self._connections.names
+        links = await load_links(redis, names, [one.key for one in taken])
+        unknown = [key for key, link in links.items() if link.lead_id is None]
+        if unknown and self._rebuild is not None and await self._rebuild.catch_up():
+            links |= await load_links(redis, names, unknown)
         links |= await self._noted_again([one for one in taken if links[one.key].restored], links)
         wishes: list[Wish] = []
         failed: list[RecordPlan] = []
-        for one in taken:
+        for number, one in enumerate(taken):
             try:
                 wishes.append(wish_of(intake.map(one, links[one.key])))
             except RecordError as error:
                 failed.append(RecordPlan(one.key, one.place, "failed", refusal=error))
+            except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+                failed.append(RecordPlan(one.key, one.place, "failed", refusal=_stumbled(error)))
+            if number % BREATH == 0:
+                await asyncio.sleep(0)
         return wishes, failed
 
     async def _noted_again(self, taken: Sequence[Taken], links: Mapping[str, Link]) -> dict[str, Link]:
@@ -169,6 +184,7 @@ class Steps:
         before = await self.refused.find([plan.key for plan in plans])
         items = {item.request_id: item for one in before.values() for item in one.items}
         applied = await self._applier.apply([plan for plan in plans if plan.refusal is None], items)
+        await self._forgive_gone(applied)
         done = [self._done(one) for one in applied]
         done += [refusal(plan.key, plan.place, plan.refusal) for plan in plans if plan.refusal is not None]
         self.tell(done)
@@ -179,10 +195,28 @@ class Steps:
         await self.refused.drop([name for one in applied if not one.refused for name in (one.plan.key, one.plan.place)])
         return done
 
-    async def keep_unread(self, intake: Intake, done: Sequence[Done]) -> None:
-        """Keep records that could not even be read, under the place where they lie. Raises StateUnavailable."""
+    async def _forgive_gone(self, applied: Sequence[Applied]) -> None:
+        """A note refused because a person has deleted its lead is no failure: that lead gets nothing more."""
+        orphans = [one for one in applied if one.lead_id is not None and any(map(_hangs_in_the_air, one.refused))]
+        if not orphans:
+            return
+        ids = [one.lead_id for one in orphans if one.lead_id is not None]
+        there = await self._connections.client.get_many("leads", ids, filters=False)
+        facts: list[Fact] = []
+        for one in orphans:
+            if one.lead_id not in there:
+                one.refused = [no for no in one.refused if not _hangs_in_the_air(no)]
+                facts.append((link_hash(one.plan.key), "gone", "1"))
+        await remember(self._connections.redis, self._connections.names, facts)
+
+    async def keep_ended(self, intake: Intake, done: Sequence[Done]) -> None:
+        """Keep records that could not be read, under the place where they lie; forget those not wanted any more.
+
+        Raises StateUnavailable.
+        """
         self.tell(done)
         await self.refused.keep([refused_of(one, intake.source.name, time.time()) for one in done if one.error])
+        await self.refused.drop([name for one in done if not one.error for name in (one.key, one.place)])
 
     def _done(self, applied: Applied) -> Done:
         plan = applied.plan
@@ -204,6 +238,18 @@ class Steps:
         for row in (row for one in done for row in one.refused):
             logger.error("a record was refused at %s: %s", row.field or "its reading", row.reason)
             self._connections.listeners(RecordRefused(row.key, row.field, row.reason))
+
+
+def _hangs_in_the_air(refused: NotAccepted) -> bool:
+    return "note_type" in refused.item.payload and any(one.path == "entity_id" for one in refused.answer)
+
+
+def _stumbled(error: Exception) -> RecordError:
+    """A mistake of ours, or of a plugin, that one record brings out: the others go on. Its text may quote a value."""
+    logger.error("a record cannot be mapped: %s", type(error).__name__)
+    return RecordError(
+        f"this record cannot be mapped ({type(error).__name__})", do="report it with the record's shape; others go on"
+    )
 
 
 def refusal(key: str, place: str, error: RecordError) -> Done:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -27,7 +27,7 @@ from leadsync.amocrm.entities import (
 from leadsync.amocrm.failures import PartlyApplied
 from leadsync.amocrm.retry import RetryPolicy
 from leadsync.amocrm.transport import Transport
-from leadsync.amocrm.wire import Timeouts, open_http
+from leadsync.amocrm.wire import Timeouts, WriteGuard, open_http
 from leadsync.amocrm.writing import ComplexResult, UpdateResult
 from leadsync.errors import AmoCRMForbidden, AmoCRMUnknownOutcome
 from leadsync.events import LeadCreated, Listener, ignore
@@ -61,8 +61,10 @@ class AmoCRMClient:
         timeouts: Timeouts | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
+        self._guard = WriteGuard()
         http = open_http(
             base_url,
+            guard=self._guard,
             budget=budget or LocalBudget(requests_per_second),
             listener=listener,
             timeouts=timeouts or Timeouts(),
@@ -78,6 +80,10 @@ class AmoCRMClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+    def guard_writes(self, check: Callable[[], Awaitable[None]]) -> None:
+        """Have `check` awaited right before every write, repeats included: what it raises keeps the write back."""
+        self._guard.check = check
 
     async def aclose(self) -> None:
         """Close the connections."""

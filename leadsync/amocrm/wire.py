@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import httpx
@@ -21,6 +22,8 @@ logger = logging.getLogger("leadsync.amocrm")
 
 QUERY = "leadsync.query"
 """Extension of a request that holds its query, already encoded, as bytes."""
+
+READS = frozenset({"GET", "HEAD"})
 
 LONGEST_QUIET = 300.0
 """Seconds for which one answer can silence this process."""
@@ -37,22 +40,42 @@ class Timeouts:
     total: float = 20.0
 
 
+@dataclass(slots=True)
+class WriteGuard:
+    """Asked right before every write on the wire, repeats included; what it raises keeps the write from going out."""
+
+    check: Callable[[], Awaitable[None]] | None = None
+
+    async def passes(self, request: httpx.Request) -> None:
+        """Return when the request may go."""
+        if self.check is not None and request.method not in READS:
+            await self.check()
+
+
 class Wire(httpx.AsyncBaseTransport):
     """An httpx transport around another: waits for the budget, bounds the whole exchange, tells the listener."""
 
     def __init__(
-        self, inner: httpx.AsyncBaseTransport, *, budget: Budget, listener: Listener, timeouts: Timeouts
+        self,
+        inner: httpx.AsyncBaseTransport,
+        *,
+        budget: Budget,
+        listener: Listener,
+        timeouts: Timeouts,
+        guard: WriteGuard | None = None,
     ) -> None:
         self._inner = inner
         self._budget = budget
         self._listener = listener
         self._total = timeouts.total
+        self._guard = guard or WriteGuard()
         self._quiet_until = 0.0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request and read its whole answer. Raises httpx's errors; ReadTimeout when the total is over."""
         await self._quiet()
         await self._budget.wait()
+        await self._guard.passes(request)
         started = time.perf_counter()
         status: int | None = None
         try:
@@ -112,6 +135,7 @@ def open_http(
     listener: Listener,
     timeouts: Timeouts,
     transport: httpx.AsyncBaseTransport | None = None,
+    guard: WriteGuard | None = None,
 ) -> httpx.AsyncClient:
     """An httpx client for one account whose every request passes the budget; close it when done.
 
@@ -120,7 +144,7 @@ def open_http(
     inner = transport or httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=100, keepalive_expiry=5.0))
     return httpx.AsyncClient(
         base_url=base_url,
-        transport=Wire(inner, budget=budget, listener=listener, timeouts=timeouts),
+        transport=Wire(inner, budget=budget, listener=listener, timeouts=timeouts, guard=guard),
         timeout=httpx.Timeout(timeouts.total, connect=timeouts.connect),
         headers={"Accept": "application/json", "User-Agent": "leadsync"},
         follow_redirects=False,

@@ -19,7 +19,7 @@ class Link:
     `linked` is the contact that the lead is linked to; `said_contact` and `said_lead` are digests of what the record
     wanted when it was last accepted; `noted` tells which messages stand in notes; `parts` holds, by number, the digest
     of the long note whose part of that number was accepted. `restored` is true for what came back from the account:
-    which messages stand in its notes is not known then.
+    which messages stand in its notes is not known then. `gone` is true once a person deleted the lead in the CRM.
     """
 
     lead_id: int | None = None
@@ -30,6 +30,7 @@ class Link:
     noted: str = ""
     parts: Mapping[int, str] = field(default_factory=dict)
     restored: bool = False
+    gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ def _link(raw: Mapping[bytes, bytes]) -> Link:
         said_contact=raw.get(b"said_contact", b"").decode(),
         said_lead=raw.get(b"said_lead", b"").decode(),
         noted=raw.get(b"noted", b"").decode(),
+        gone=raw.get(b"gone") == b"1",
         restored=raw.get(b"restored") == b"1",
         parts={int(name[4:]): value.decode() for name, value in raw.items() if name.startswith(b"part")},
     )
@@ -91,8 +93,10 @@ async def restore_links(redis: Redis, names: Namespace, links: Sequence[Restored
         for one in new:
             found: dict[Any, Any] = {"restored": "1"}
             if one.contact_id is not None:
-                found |= {"contact": one.contact_id, "linked": one.contact_id}
+                # Linked only: whether that contact is the record's own person is for the matcher to verify.
+                found["linked"] = one.contact_id
             pipe.hset(names.name(link_hash(one.key)), mapping=found)
+            pipe.hset(names.name(wrote_hash("lead", one.lead_id)), "made", "1")
         await pipe.execute()
     return len(new)
 

@@ -16,17 +16,21 @@ Mark = tuple[str, int]
 """What is listed (`leads`, `contacts`, `leads/notes`) and an id that existed."""
 
 
-async def load_mark(redis: Redis, names: Namespace, listed: str) -> int | None:
-    """The mark of one list, None when there is none yet. Raises StateUnavailable."""
-    async with state_errors():
-        found: Any = await redis.zscore(names.name("marks"), listed)
-    return None if found is None else int(found)
+async def load_mark(redis: Redis, names: Namespace, listed: str, *, since: float) -> int | None:
+    """The mark of one list, None when none was asked for since that time (unix seconds). Raises StateUnavailable."""
+    async with state_errors(), redis.pipeline(transaction=False) as pipe:
+        pipe.zscore(names.name("marks"), listed)
+        pipe.zscore(names.name("marked"), listed)
+        mark, marked = await pipe.execute()
+    return int(mark) if mark is not None and marked is not None and marked >= since else None
 
 
-async def raise_mark(redis: Redis, names: Namespace, mark: Mark) -> None:
-    """Set a mark, unless it is higher already. Raises StateUnavailable."""
-    async with state_errors():
-        await queue_mark(redis, names, mark)
+async def raise_mark(redis: Redis, names: Namespace, mark: Mark, *, at: float) -> None:
+    """Set a mark that was asked for at that time; one that is higher already stays. Raises StateUnavailable."""
+    async with state_errors(), redis.pipeline(transaction=True) as pipe:
+        queue_mark(pipe, names, mark)
+        pipe.zadd(names.name("marked"), {mark[0]: at})
+        await pipe.execute()
 
 
 def queue_mark(pipe: Any, names: Namespace, mark: Mark) -> Any:

@@ -14,10 +14,14 @@ from leadsync.state.redis import state_errors
 KEPT = 100
 """How many runs are remembered."""
 
+KEPT_REFUSED = 20
+"""How many refused records of a run are remembered with it; the refused records themselves are kept elsewhere."""
+
 
 async def keep_run(redis: Redis, names: Namespace, report: Mapping[str, Any]) -> None:
     """Remember one run. Raises StateUnavailable."""
     name = names.name("runs")
+    report = {**report, "refused": report.get("refused", [])[:KEPT_REFUSED]}
     async with state_errors(), redis.pipeline(transaction=True) as pipe:
         pipe.lpush(name, orjson.dumps(report))
         pipe.ltrim(name, 0, KEPT - 1)

@@ -8,7 +8,7 @@ search is full-text over every field, so a hit counts only when the contact real
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,43 +17,10 @@ from redis.asyncio import Redis
 from leadsync.amocrm import AmoCRMClient
 from leadsync.mapping.contact_keys import last_digits
 from leadsync.state.claims import Claims
-from leadsync.state.links import Link
 from leadsync.state.namespace import Namespace
 from leadsync.state.people import latest_change, load_people
-from leadsync.sync.resolve import WantedContact, contact_keys_of
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One record's wish for a contact."""
-
-    key: str
-    wanted: WantedContact
-    link: Link
-
-
-@dataclass(slots=True)
-class Person:
-    """Records of one person, and the contact they are: an id, or the key of the record whose plan creates it.
-
-    `body` is the contact as amoCRM shows it, where it was read; `found_by` the contact key that the search verified.
-    """
-
-    members: list[Member]
-    contact_id: int | None = None
-    promised_by: str | None = None
-    body: dict[str, Any] | None = None
-    found_by: str | None = None
-
-    @property
-    def keys(self) -> list[str]:
-        """Every contact key of every member, each once, in their order."""
-        return list(dict.fromkeys(key for member in self.members for key in member.wanted.keys))
-
-    def take(self, body: dict[str, Any], key: str) -> None:
-        """Be the contact that was found to hold a contact key."""
-        self.contact_id, self.body, self.found_by = int(body["id"]), body, key
-
+from leadsync.sync.people import Member, Person, group, merge_same
+from leadsync.sync.resolve import contact_keys_of
 
 PAGES_PER_SEARCH = 4
 """One page of the contact list is read for so many people who would have to be searched."""
@@ -65,48 +32,68 @@ class Matcher:
 
     `promises` is filled by a plan that is not applied: which record would create the contact of a contact key. `claims`
     is given where plans are applied: a contact that was found is then this process's until it gives everything back, so
-    that nobody else adds a phone to what we have read.
+    that nobody else adds a phone to what we have read. `filters`: the account has amoCRM's paid filters.
     """
 
     client: AmoCRMClient | None
     redis: Redis
     names: Namespace
     country: str
+    filters: bool = False
     promises: dict[str, str] | None = None
     claims: Claims | None = None
     _turn: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(8))
 
     async def people(self, members: Sequence[Member]) -> list[Person]:
-        """Group records by person and say which contact each is. Raises AmoCRMAPIError, StateUnavailable."""
+        """Group records by person, say which contact each is, and read it. Raises AmoCRMAPIError, StateUnavailable."""
+        people = await self._held(members)
+        lost = await self._read(people)
+        if not lost:
+            return people
+        for person in lost:
+            person.lose()
+        await self._find(lost)
+        for person in lost:
+            self._promise(person)
+        people = merge_same(people)
+        await self._hold(people)
+        await self._read(people)
+        return people
+
+    async def _held(self, members: Sequence[Member]) -> list[Person]:
+        """People with the contacts we take them for, held so that nobody else changes them meanwhile."""
         before = await latest_change(self.redis, self.names)
         found = await self._known(members)
         if self.claims is not None:
-            await self.claims.wait_for([f"contact:{one.contact_id}" for one in found if one.contact_id is not None])
+            await self._hold(found)
             if await latest_change(self.redis, self.names) != before:
                 for person in found:
                     person.body = None  # perhaps another process has changed it since the search: it is read again
         return found
 
+    async def _hold(self, people: Sequence[Person]) -> None:
+        if self.claims is not None:
+            await self.claims.wait_for([f"contact:{one.contact_id}" for one in people if one.contact_id is not None])
+
+    async def _read(self, people: Sequence[Person]) -> list[Person]:
+        """Read the contacts not read yet; those that are no longer in the CRM come back (deleted, or merged there)."""
+        unread = [one for one in people if one.contact_id is not None and one.body is None]
+        if not unread or self.client is None:
+            return []
+        ids = [one.contact_id for one in unread if one.contact_id is not None]
+        bodies = await self.client.get_many("contacts", ids, filters=self.filters)
+        for person in unread:
+            person.body = bodies.get(person.contact_id or 0)
+        return [one for one in unread if one.body is None]
+
     async def _known(self, members: Sequence[Member]) -> list[Person]:
-        people = group(members)
-        known = await load_people(self.redis, self.names, [key for one in people for key in one.keys])
-        strangers = []
-        for person in people:
-            person.contact_id = self._remembered(person, known)
-            if person.contact_id is None:
-                strangers.append(person)
-        if self.client is not None:
-            await self._find(strangers)
+        keys = list(dict.fromkeys(key for one in members for key in one.wanted.keys))
+        people = group(members, await load_people(self.redis, self.names, keys))
+        strangers = [one for one in people if one.contact_id is None]
+        await self._find(strangers)
         for person in strangers:
             self._promise(person)
         return merge_same(people)
-
-    @staticmethod
-    def _remembered(person: Person, known: dict[str, int]) -> int | None:
-        linked = (member.link.contact_id for member in person.members)
-        return next((one for one in linked if one), None) or next(
-            (known[key] for key in person.keys if key in known), None
-        )
 
     def _promise(self, person: Person) -> None:
         if person.contact_id is not None or self.promises is None:
@@ -118,6 +105,8 @@ class Matcher:
 
     async def _find(self, strangers: Sequence[Person]) -> None:
         """Find strangers in the account: by reading its contacts where they are few, else by searching."""
+        if self.client is None:
+            return
         keys = {key for person in strangers for key in person.keys}
         listed, whole = await self._listed(keys)
         for person in strangers:
@@ -125,7 +114,16 @@ class Matcher:
             if found is not None:
                 person.take(listed[found], found)
         if not whole:
-            await asyncio.gather(*(self._search(one) for one in strangers if one.contact_id is None))
+            await self._search_all([one for one in strangers if one.contact_id is None])
+
+    async def _search_all(self, strangers: Sequence[Person]) -> None:
+        """Search for each; the first error stops the others, so that a ban is not met with more requests."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for person in strangers:
+                    tasks.create_task(self._search(person))
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
 
     async def _listed(self, keys: set[str]) -> tuple[dict[str, dict[str, Any]], bool]:
         """The oldest contact of each key among the account's contacts, and whether all contacts were read.
@@ -162,37 +160,3 @@ class Matcher:
         hits = await self.client.search("contacts", last_digits(value) if kind == "phone" else value)
         verified = [one for one in hits if not one.get("is_deleted") and key in contact_keys_of(one, self.country)]
         return min(verified, key=lambda one: int(one["id"]), default=None)
-
-
-def group(members: Iterable[Member]) -> list[Person]:
-    """People among the records: whoever shares a contact key, or a contact remembered, is one person."""
-    people: list[Person] = []
-    by_key: dict[object, Person] = {}
-    for member in members:
-        marks: list[object] = list(member.wanted.keys)
-        if member.link.contact_id:
-            marks.append(member.link.contact_id)
-        touched = list({id(by_key[mark]): by_key[mark] for mark in marks if mark in by_key}.values())
-        person = touched[0] if touched else Person([])
-        if not touched:
-            people.append(person)
-        for other in touched[1:]:
-            person.members += other.members
-            people.remove(other)
-        person.members.append(member)
-        for known in person.members:
-            by_key.update(dict.fromkeys(known.wanted.keys, person))
-            if known.link.contact_id:
-                by_key[known.link.contact_id] = person
-    return people
-
-
-def merge_same(people: Sequence[Person]) -> list[Person]:
-    """Join people who turned out to be one contact, so that it is compared and written once."""
-    merged: dict[object, Person] = {}
-    for person in people:
-        same = merged.setdefault(person.contact_id or id(person), person)
-        if same is not person:
-            same.members += person.members
-            same.body = same.body or person.body
-    return list(merged.values())

@@ -12,8 +12,8 @@ from leadsync.state.links import Link, link_hash, wrote_hash
 from leadsync.state.people import PEOPLE
 from leadsync.sync.changes import Change, FieldChange, Route, Step, contact_ref, digest, lead_ref
 from leadsync.sync.compare import Current, compare, mark
-from leadsync.sync.match import Member, Person
 from leadsync.sync.payload import put, put_multitext, request_id, split_note
+from leadsync.sync.people import Member, Person
 from leadsync.sync.resolve import Value, WantedContact, WantedLead
 
 Wrote = Mapping[str, str]
@@ -23,12 +23,14 @@ Wrote = Mapping[str, str]
 class Planned:
     """What one part of a plan came to: at most one step, facts that hold without it, and which entity it is about.
 
-    `entity` is an id, a reference to what a plan creates, or None when there is none.
+    `entity` is an id, a reference to what a plan creates, or None when there is none; `relink` says that it took the
+    place of a contact that is gone.
     """
 
     step: Step | None = None
     facts: tuple[Fact, ...] = ()
     entity: int | str | None = None
+    relink: bool = False
 
 
 def people_facts(keys: Iterable[str], contact_id: int | str) -> list[Fact]:
@@ -108,17 +110,23 @@ def plan_known_contact(person: Person, current: Current, wrote: Wrote, country: 
     payload: dict[str, Any] = {"id": contact_id, "request_id": request_id("contact", person.members[0].key)}
     compared = _Comparison("contact", contact_id, current, wrote)
     put(payload, [one for one in wish.values if compared.sets(one, owners[one.slot])])
+    phones, emails = (_own(person, "phone", wish.phones), _own(person, "email", wish.emails))
     for code, name, added in (
-        ("PHONE", "phone", _missing(wish.phones, current, "PHONE", country)),
-        ("EMAIL", "email", _missing(wish.emails, current, "EMAIL", country)),
+        ("PHONE", "phone", _missing(phones, current, "PHONE", country)),
+        ("EMAIL", "email", _missing(emails, current, "EMAIL", country)),
     ):
         put_multitext(payload, code, current.values(code), added)
         compared.added(name, [str(one["value"]) for one in current.values(code)], added)
     compared.tags(payload, wish.tags)
-    facts = compared.facts + people_facts(wish.keys, contact_id)
+    facts = compared.facts + people_facts([key for key in wish.keys if key not in person.foreign], contact_id)
     for member in person.members:
         facts += _member_facts(member, contact_id)
     return compared.planned(payload, facts, Route.UPDATE_CONTACTS, person.members[0].key)
+
+
+def _own(person: Person, kind: str, texts: Sequence[str]) -> list[str]:
+    """Phones or e-mails that are not somebody else's."""
+    return [one for one in texts if f"{kind}:{one}" not in person.foreign]
 
 
 def _missing(wanted: Iterable[str], current: Current, code: str, country: str) -> list[str]:
@@ -158,13 +166,13 @@ def plan_known_lead(key: str, wanted: WantedLead, current: Current, wrote: Wrote
     return compared.planned(payload, facts, Route.UPDATE_LEADS, key)
 
 
-def plan_link(key: str, link: Link, contact: int | str | None) -> Planned:
+def plan_link(key: str, link: Link, person: Planned) -> Planned:
     """A contact that appeared after its lead: linked by a call of its own, since PATCH ignores embedded contacts.
 
-    A lead that has our contact keeps it; one whose contact is made anew (a person deleted it) gets the new one.
+    A lead that has our contact keeps it; one whose contact is gone (deleted, or merged) gets the one in its place.
     """
-    is_new = isinstance(contact, str)
-    if link.lead_id is None or contact is None or (link.linked is not None and not is_new):
+    contact = person.entity
+    if link.lead_id is None or contact is None or (link.linked is not None and not person.relink):
         return Planned()
     payload = {
         "request_id": request_id("link", key),
@@ -218,7 +226,8 @@ class _Comparison:
             self.kept.append(row)
         elif verdict == "set":
             self.changed.append(row)
-        if verdict == "set" or (verdict == "same" and wrote is None):
+        # What we did not make may hold the same by a person's hand: it is not ours, and never follows the record.
+        if verdict == "set" or (verdict == "same" and wrote is None and "made" in self.wrote):
             self.facts += _wrote_facts(self.entity, self.id, [value], key)
         return verdict == "set"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -12,12 +12,12 @@ from redis.asyncio import Redis
 from leadsync.amocrm import AmoCRMClient
 from leadsync.amocrm.catalogue import Catalogue
 from leadsync.mapping.desired import Desired
-from leadsync.state.facts import Fact
 from leadsync.state.links import Link, link_hash, load_wrote
 from leadsync.state.namespace import Namespace
 from leadsync.sync.changes import Outcome, RecordPlan, Step, contact_ref, lead_ref
 from leadsync.sync.compare import Current
-from leadsync.sync.match import Matcher, Member, Person
+from leadsync.sync.match import Matcher
+from leadsync.sync.people import Member, Person
 from leadsync.sync.plan import (
     Planned,
     plan_known_contact,
@@ -100,14 +100,13 @@ class Planner:
             if wish.contact is not None and wish.contact_moved
         ]
         people = await self._matcher.people(members)
-        await self._read_contacts(people)
         ids = [person.contact_id for person in people if person.contact_id is not None]
         wrote = await load_wrote(self._redis, self._names, "contact", ids)
         planned: dict[str, Planned] = {}
         for person in people:
             first, *others = (member.key for member in person.members)
-            planned[first] = self._contact(person, wrote)
-            planned |= {key: Planned(entity=planned[first].entity) for key in others}
+            planned[first] = replace(self._contact(person, wrote), relink=person.was_lost)
+            planned |= {key: Planned(entity=planned[first].entity, relink=person.was_lost) for key in others}
         return planned
 
     def _contact(self, person: Person, wrote: Mapping[int, Mapping[str, str]]) -> Planned:
@@ -119,14 +118,6 @@ class Planner:
             return Planned(entity=person.contact_id)
         current = self._current(person.body, "contacts")
         return plan_known_contact(person, current, wrote[person.contact_id], self._matcher.country)
-
-    async def _read_contacts(self, people: Sequence[Person]) -> None:
-        unread = [one for one in people if one.contact_id is not None and one.body is None]
-        bodies = await self._read("contacts", [one.contact_id for one in unread if one.contact_id is not None])
-        for person in unread:
-            person.body = bodies.get(person.contact_id or 0)
-            if person.body is None and self._client is not None:
-                person.contact_id = None  # deleted in the CRM since we last saw it: the person is new there
 
     async def _leads(self, wishes: Sequence[Wish]) -> dict[str, Planned]:
         ids = [wish.mapped.link.lead_id for wish in wishes if wish.mapped.link.lead_id is not None]
@@ -168,24 +159,19 @@ def _put_together(wish: Wish, contacts: Mapping[str, Planned], leads: Mapping[st
     """One record's plan: contact, lead, link, note."""
     mapped, link, key = wish.mapped, wish.mapped.link, wish.mapped.key
     person = contacts.get(key, Planned(entity=link.contact_id))
-    steps: list[Step] = [person.step] if person.step else []
-    facts: list[Fact] = list(person.facts)
     lead = leads.get(key, Planned(entity=link.lead_id))
+    if link.gone or (key in leads and lead.entity is None):
+        return _without_lead(wish, person)
     if wish.lead is not None and link.lead_id is None:
         lead = plan_new_lead(key, wish.lead, person.entity)
-    elif key in leads and lead.entity is None:
-        return _deleted(wish, tuple(facts))
-    facts += lead.facts
-    joined = plan_link(key, link, person.entity)
-    steps += [one for one in (lead.step, joined.step) if one]
-    facts += joined.facts
+    joined = plan_link(key, link, person)
+    steps = [one for one in (person.step, lead.step, joined.step) if one]
     target = lead.entity or person.entity
     if mapped.desired.note is not None and target is not None:
         text = mapped.resolver.clean(mapped.desired.note.text)
         steps += plan_note(key, link, text, mapped.noted, target, on_lead=lead.entity is not None)
-    return RecordPlan(
-        key, mapped.place, _outcome(wish, steps, lead), tuple(steps), tuple(facts), lead.entity, person.entity
-    )
+    facts = person.facts + lead.facts + joined.facts
+    return RecordPlan(key, mapped.place, _outcome(wish, steps, lead), tuple(steps), facts, lead.entity, person.entity)
 
 
 def _outcome(wish: Wish, steps: Sequence[Step], lead: Planned) -> Outcome:
@@ -194,9 +180,11 @@ def _outcome(wish: Wish, steps: Sequence[Step], lead: Planned) -> Outcome:
     return "update" if steps else "unchanged"
 
 
-def _deleted(wish: Wish, facts: tuple[Fact, ...]) -> RecordPlan:
+def _without_lead(wish: Wish, person: Planned) -> RecordPlan:
+    """A person deleted the lead: it is not made again, and nothing more is written to it; the contact goes on."""
     mapped = wish.mapped
-    said = wish.lead.said if wish.lead else ""
-    facts += ((link_hash(mapped.key), "said_lead", said),)
+    steps = (person.step,) if person.step else ()
+    facts = (*person.facts, (link_hash(mapped.key), "gone", "1"))
+    outcome: Outcome = "update" if steps else "unchanged"
     reason = "the lead was deleted in amoCRM; it is not made again"
-    return RecordPlan(mapped.key, mapped.place, "unchanged", (), facts, reason=reason)
+    return RecordPlan(mapped.key, mapped.place, outcome, steps, facts, None, person.entity, reason=reason)

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 
 from leadsync.amocrm import AmoCRMClient
 from leadsync.state.links import RestoredLink, restore_links
-from leadsync.state.memory import load_memory_mark, save_memory_mark
+from leadsync.state.memory import MemoryMark, load_memory_mark, save_memory_mark
 from leadsync.state.namespace import Namespace
 
 
@@ -47,14 +47,29 @@ class Rebuild:
         now = known.of_this_start(self._field_ids)
         if known == now and not everything:
             return rebuilt
-        above = known.lead_id if known.field_ids == now.field_ids and not everything else 0
+        whole = everything or known.field_ids != now.field_ids or known.evicted != now.evicted
+        await self._read(now, 0 if whole else known.lead_id, rebuilt)
+        return rebuilt
+
+    async def catch_up(self) -> int:
+        """Read the leads that came since the account was read last; how many keys they brought.
+
+        For keys that nobody remembers: another machine with a memory of its own may have made their leads.
+        """
+        if not self._field_ids:
+            return 0
+        known = await load_memory_mark(self._redis, self._names)
+        rebuilt = Rebuilt()
+        await self._read(known, known.lead_id, rebuilt)
+        return rebuilt.restored
+
+    async def _read(self, mark: MemoryMark, above: int, rebuilt: Rebuilt) -> None:
         newest = above
         async for page in self._leads(above):
             rebuilt.leads += len(page)
             newest = max(newest, *(int(lead["id"]) for lead in page))
             rebuilt.restored += await restore_links(self._redis, self._names, self._links(page))
-        await save_memory_mark(self._redis, self._names, now.up_to(newest))
-        return rebuilt
+        await save_memory_mark(self._redis, self._names, mark.up_to(newest))
 
     def _leads(self, above: int) -> AsyncIterator[list[dict[str, Any]]]:
         if above:

@@ -19,6 +19,9 @@ from leadsync.sync.changes import digest
 
 PHONE_DIGITS = re.compile(r"\d")
 
+LARGEST_PRICE = 10**15
+"""Beyond this a number is no price but something else: a phone, an account, a joke."""
+
 EntityName = Literal["contacts", "leads"]
 
 
@@ -169,9 +172,9 @@ class Resolver:
 
     def _price(self, desired: DesiredValue, text: str) -> int:
         number = number_of(text)
-        if number is None:
+        if number is None or abs(number) > LARGEST_PRICE:
             raise ValueRefused(
-                "not a number",
+                "not a number" if number is None else "a number larger than a price can be",
                 field="lead.price",
                 where=desired.place,
                 do="correct the price in the talk, or read it with the filter `money`",

@@ -34,8 +34,14 @@ from leadsync.sync.recover import Recovery, close_accepted, listed_of
 MAX_LOST = 5
 """How often an item may be sent, looked for and not found before it is given up for this run."""
 
-NOTHING_WRITTEN = (AmoCRMRateLimitError, AmoCRMUnavailable, AuthorizationRequired, AmoCRMBanned, AmoCRMForbidden)
+NOTHING_WRITTEN = (AmoCRMRateLimitError, AmoCRMUnavailable, AuthorizationRequired, AmoCRMBanned)
 """Errors after which the batch is surely not in the CRM, and which the next batch would meet too: the run stops."""
+
+MARK_LIFE = 3600.0
+"""Seconds after which the newest id is asked for again: from an old one a recovery would read back for long."""
+
+MOST_FORBIDDEN = 3
+"""Single items in a row that amoCRM may forbid before the run stops."""
 
 OF_THE_ACCOUNT = frozenset({301, 302, 303, 307, 308, 402})
 """Answers that refuse whatever is sent: a wrong address, an account that is not paid. They stop the run too."""
@@ -87,6 +93,7 @@ class Sender:
         self._recovery = recovery
         self._catalogue = catalogue
         self._largest = self._size = batch_size
+        self._forbidden = 0
         self._clock = clock
 
     async def send(self, route: Route, items: Sequence[JournalItem]) -> Sent:
@@ -128,6 +135,7 @@ class Sender:
             return self._apart(batch, error, sent)
         await close_accepted(self._journal, entry, ids)
         self._size = min(self._size + 1, self._largest)
+        self._forbidden = 0
         sent.ids |= ids
         for item in batch:
             if item.request_id in gone:
@@ -154,10 +162,11 @@ class Sender:
         listed = listed_of(route)
         if listed is None:
             return 0
-        mark = await load_mark(self._redis, self._names, listed)
+        now = self._clock()
+        mark = await load_mark(self._redis, self._names, listed, since=now - MARK_LIFE)
         if mark is None:
             mark = await self._newest_id(route)
-            await raise_mark(self._redis, self._names, (listed, mark))
+            await raise_mark(self._redis, self._names, (listed, mark), at=now)
         return mark
 
     async def _newest_id(self, route: Route) -> int:
@@ -185,6 +194,10 @@ class Sender:
         """A refusal that names nobody: halve until the one at fault stands alone."""
         if len(batch) > 1:
             return list(cut(batch, len(batch) // 2))
+        if isinstance(error, AmoCRMForbidden):
+            self._forbidden += 1
+            if self._forbidden >= MOST_FORBIDDEN:
+                raise error  # not these items, but all of them: the token's user lacks the right
         sent.refused[batch[0].request_id] = NotAccepted(batch[0], error.what, error.remedy)
         return []
 

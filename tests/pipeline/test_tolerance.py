@@ -7,7 +7,6 @@ from typing import Any
 
 import orjson
 
-from leadsync.events import Event, RequestFinished
 from tests.cli.terminal import run as command
 from tests.world import MAPPING, World, talk
 
@@ -61,22 +60,29 @@ async def test_a_contact_that_fails_does_not_stop_its_lead(world: World) -> None
 
 async def test_a_note_that_fails_does_not_undo_its_lead(world: World) -> None:
     """Item 6: the lead stays, the note is refused; later the note comes, and the lead is not made again."""
-    account = world.sandbox.account
-    bin_: list[Any] = []
-
-    def delete_lead(event: Event) -> None:
-        if isinstance(event, RequestFinished) and (event.method, event.route) == ("POST", "/leads"):
-            bin_.extend(account.leads)
-            account.remove("leads", bin_[0].id)
-
+    world.sandbox.faults.add("POST /api/v4/leads/notes 500_before")
     await world.store([talk("1")])
-    report = await world.run(delete_lead)
-    account.put(bin_[0])
+    report = await world.run()
     assert report.created == {"leads": 1}
-    assert [(row.key, row.field) for row in report.refused] == [("telegram:1", "note")]
+    assert [row.key for row in report.refused] == ["telegram:1"]
     assert len(await world.refused()) == 1
-    await heal(world)
+    world.sandbox.faults.clear()
+    assert (await world.run()).created == {"notes": 1}
     assert (len(world.leads()), len(world.notes())) == (1, 1)
+    assert await world.refused() == []
+
+
+async def test_a_deleted_lead_gets_nothing_more(world: World) -> None:
+    """A lead that a person deleted gets no note and no successor when its talk goes on, and that is no failure."""
+    await world.store([talk("1", "раз")])
+    await world.run()
+    account = world.sandbox.account
+    account.remove("leads", next(iter(account.leads)).id)
+    for texts in (("раз", "два"), ("раз", "два", "три")):
+        await world.store([talk("1", *texts)])
+        report = await world.run()
+        assert (report.refused, report.created) == ([], {})
+    assert world.leads() == []
 
 
 async def test_a_lead_that_fails_keeps_its_contact(world: World) -> None:
