@@ -6,14 +6,14 @@ Bots trim and rewrite their histories, so a message is known by who said what an
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 
 from leadsync.records import DIGEST_SIZE, Message, Record
 
-_FORMAT = 1
-_HISTORY_DIGEST_SIZE = 16
+_FORMAT = 2
+_HEAD = 17
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,37 +36,37 @@ class Talk:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """What earlier notes hold, without its text.
+    """What earlier notes hold, without its text: digests, DIGEST_SIZE bytes each.
 
-    `timed` and `untimed` are digests of messages, DIGEST_SIZE bytes each; the untimed ones stand in their order.
-    `history_length` counts the characters of the history text that was noted, `history_digest` is its digest.
+    `timed` and `untimed` are messages, `lines` the lines of a history that are not blank; the untimed ones and the
+    lines stand in their order. `last_length` counts the characters of the last line.
     """
 
     timed: bytes = b""
     untimed: bytes = b""
-    history_length: int = 0
-    history_digest: bytes = b""
+    lines: bytes = b""
+    last_length: int = 0
 
     def __bool__(self) -> bool:
-        return bool(self.timed or self.untimed or self.history_length)
+        return bool(self.timed or self.untimed or self.lines)
 
     def to_bytes(self) -> bytes:
-        """Version, two counts, the history's length and digest, then the digests: 8 bytes per message and 14 or 30."""
-        counts = [len(self.timed) // DIGEST_SIZE, len(self.untimed) // DIGEST_SIZE, self.history_length]
-        head = bytes([_FORMAT, len(self.history_digest)]) + b"".join(count.to_bytes(4, "big") for count in counts)
-        return head + self.history_digest + self.timed + self.untimed
+        """Version, three counts, the last line's length, then the digests: 8 bytes per message or line, and 17."""
+        digests = (self.timed, self.untimed, self.lines)
+        counts = [*(len(some) // DIGEST_SIZE for some in digests), self.last_length]
+        return b"".join([bytes([_FORMAT]), *(count.to_bytes(4, "big") for count in counts), *digests])
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Noted:
         """The reverse of `to_bytes`. Raises ValueError when the bytes are of another format or cut short."""
-        if len(raw) < 14 or raw[0] != _FORMAT:
+        if len(raw) < _HEAD or raw[0] != _FORMAT:
             raise ValueError("these bytes are no Noted of this version")
-        timed, untimed, history_length = (int.from_bytes(raw[at : at + 4], "big") for at in (2, 6, 10))
-        timed_from = 14 + raw[1]
-        untimed_from = timed_from + timed * DIGEST_SIZE
-        if len(raw) != untimed_from + untimed * DIGEST_SIZE:
+        timed, untimed, lines, last_length = (int.from_bytes(raw[at : at + 4], "big") for at in range(1, _HEAD, 4))
+        untimed_from = _HEAD + timed * DIGEST_SIZE
+        lines_from = untimed_from + untimed * DIGEST_SIZE
+        if len(raw) != lines_from + lines * DIGEST_SIZE:
             raise ValueError("these bytes are cut short or too long")
-        return cls(raw[timed_from:untimed_from], raw[untimed_from:], history_length, raw[14:timed_from])
+        return cls(raw[_HEAD:untimed_from], raw[untimed_from:lines_from], raw[lines_from:], last_length)
 
 
 def talk_since(record: Record, noted: Noted | None) -> tuple[Talk, Noted]:
@@ -74,7 +74,9 @@ def talk_since(record: Record, noted: Noted | None) -> tuple[Talk, Noted]:
 
     A message with a time is new when it occurs more often than it was noted, wherever it stands. Messages without a
     time are aligned: the longest end of the noted sequence that stands in the present one is old, what follows is
-    new, and what stands before it is new as far as it was not noted earlier.
+    new, and what stands before it is new as far as it was not noted earlier. The lines of a history are aligned so
+    too; a history of one line that has grown is new in its rest. When a record that had a history gets messages, those
+    that stood in the history, as `role: text` or bare, are not new.
     """
     known = noted or Noted()
     if not record.messages:
@@ -84,6 +86,8 @@ def talk_since(record: Record, noted: Noted | None) -> tuple[Talk, Noted]:
     untimed, is_new_untimed = _untimed_since([m.digest for m in messages if m.at is None], known.untimed)
     flags_timed, flags_untimed = iter(is_new_timed), iter(is_new_untimed)
     new = tuple(m for m in messages if next(flags_untimed if m.at is None else flags_timed))
+    if known.lines and not known.timed and not known.untimed:
+        new = _not_in_history(new, known.lines)
     if not new and timed == known.timed and untimed == known.untimed:
         return Talk((), bool(known)), known
     return Talk(new, bool(known)), replace(known, timed=timed, untimed=untimed)
@@ -95,19 +99,51 @@ def history_text(messages: Iterable[Message]) -> str:
 
 
 def _history_since(record: Record, known: Noted) -> tuple[Talk, Noted]:
-    text = (record.conversation_history or "").rstrip()
-    if not text:
+    text = (record.conversation_history or "").strip()
+    lines = _lines(text)
+    if not lines:
         return Talk((), bool(known)), known
-    if _history_digest(text[: known.history_length]) == known.history_digest:
-        rest = text[known.history_length :].strip()
+    digests = [_line_digest(line) for line in lines]
+    if rest := _grown_rest(lines, known):
+        sequence = known.lines[:-DIGEST_SIZE] + digests[0]
     else:
-        rest = text.strip()
-    after = replace(known, history_length=len(text), history_digest=_history_digest(text)) if rest else known
-    return Talk((), bool(known), rest), after
+        sequence, flags = _untimed_since(digests, known.lines)
+        rest = text if all(flags) else "\n".join(line for line, new in zip(lines, flags, strict=True) if new)
+    if sequence == known.lines:
+        return Talk((), bool(known)), known
+    return Talk((), bool(known), rest), replace(known, lines=sequence, last_length=len(lines[-1]))
 
 
-def _history_digest(text: str) -> bytes:
-    return blake2b(text.encode(), digest_size=_HISTORY_DIGEST_SIZE).digest()
+def _lines(text: str) -> list[str]:
+    return [stripped for line in text.splitlines() if (stripped := line.strip())]
+
+
+def _line_digest(line: str) -> bytes:
+    return blake2b(line.encode(), digest_size=DIGEST_SIZE).digest()
+
+
+def _grown_rest(lines: Sequence[str], known: Noted) -> str:
+    """What was added to a history that a bot writes without line breaks; empty when it is none of these."""
+    begin = lines[0][: known.last_length]
+    if len(lines) > 1 or len(begin) == len(lines[0]) or not known.lines.endswith(_line_digest(begin)):
+        return ""
+    return lines[0][known.last_length :].strip()
+
+
+def _not_in_history(messages: Sequence[Message], noted: bytes) -> tuple[Message, ...]:
+    """The messages that bring a line which was not noted of the record's history."""
+    earlier = set(_split(noted))
+    lines = [_as_lines(message, earlier) for message in messages]
+    flags = iter(_untimed_since([digest for some in lines for digest in some], noted)[1])
+    is_new = [True in [next(flags) for _ in some] for some in lines]
+    return tuple(message for message, new in zip(messages, is_new, strict=True) if new)
+
+
+def _as_lines(message: Message, noted: Container[bytes]) -> list[bytes]:
+    """The lines a message has in a history, of the two forms the one that was noted."""
+    forms = ([_line_digest(line) for line in _lines(text)] for text in (history_text([message]), message.text))
+    as_shown, bare = forms
+    return bare if bare and bare[0] in noted and as_shown[0] not in noted else as_shown
 
 
 def _split(digests: bytes) -> list[bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -148,38 +149,76 @@ def test_a_later_talk_is_continued() -> None:
     ],
 )
 def test_a_history_without_messages(texts: list[str | None], new: list[str]) -> None:
-    """What begins with the noted text is new in its rest; the same text is not new; any other is new as a whole."""
+    """One line that grows is new in its rest, a line that was noted is not new, any other is."""
     assert histories(*texts) == new
+
+
+def test_a_history_trimmed_in_front_repeats_nothing() -> None:
+    """Its lines are known by their order, like messages without times; blank ones do not count."""
+    lines = [f"user: {number}" for number in range(10)]
+    looks = ["\n".join(lines[:8]), "\n".join(lines[4:10]), "\n\n".join([*lines[8:], "", "user: 9"])]
+    assert histories(*looks) == [looks[0], "user: 8\nuser: 9", "user: 9"]
+
+
+def test_a_first_history_keeps_its_blank_lines() -> None:
+    """What is new as a whole is noted as it was written."""
+    assert histories("\nда\n\n  нет\n", "да\n\n  нет\n\n  ок") == ["да\n\n  нет", "ок"]
 
 
 def test_a_history_is_continued_too() -> None:
     """A text that was noted makes the next one a continuation."""
     record = Record(id="1", source="web", conversation_history="да")
     first, noted = talk_since(record, None)
-    second, _ = talk_since(record, noted)
+    second, again = talk_since(record, noted)
     assert (first.continued, second.continued) == (False, True)
-    assert noted.history_length == 2
+    assert (len(noted.lines), noted.last_length) == (DIGEST_SIZE, 2)
+    assert again is noted
+
+
+@pytest.mark.parametrize(
+    ("history", "said", "new"),
+    [
+        ("user: раз", ["раз", "два"], ["два"]),
+        ("раз\nдва", ["раз", "два", "два"], ["два"]),
+        ("user: раз\nдва\nuser: три", ["раз\n\nдва", "три"], []),
+        ("user: раз\nдва", ["раз\nтри"], ["раз\nтри"]),
+        ("user: раз\nuser: да\nuser: нет", ["да", "нет", "да"], ["да"]),
+    ],
+)
+@pytest.mark.parametrize("make", [timed, untimed])
+def test_a_record_that_gets_messages_repeats_none_of_its_history(
+    make: Any, history: str, said: list[str], new: list[str]
+) -> None:
+    """A message whose lines were noted as the history's is old; later ones go by the messages alone."""
+    _, noted = talk_since(Record(id="1", source="web", conversation_history=history), None)
+    now, then = talk(make(*said), noted)
+    assert [message.text for message in now.new] == new
+    later, _ = talk(make(*said, "да"), then)
+    assert [message.text for message in later.new] == ["да"]
 
 
 def test_a_record_that_gets_messages_keeps_what_was_noted_of_its_history() -> None:
     """The two memories do not disturb each other."""
     _, noted = talk_since(Record(id="1", source="web", conversation_history="да"), None)
     _, both = talk(untimed("а"), noted)
-    assert (both.history_length, both.history_digest) == (noted.history_length, noted.history_digest)
+    assert (both.lines, both.last_length) == (noted.lines, noted.last_length)
     assert talk_since(Record(id="1", source="web", conversation_history="да"), both)[0].history == ""
 
 
-@given(st.lists(st.binary(min_size=8, max_size=8)), st.lists(st.binary(min_size=8, max_size=8)), st.booleans())
-def test_noted_survives_its_bytes(timed_ones: list[bytes], untimed_ones: list[bytes], history: bool) -> None:
+DIGESTS = st.lists(st.binary(min_size=DIGEST_SIZE, max_size=DIGEST_SIZE)).map(b"".join)
+
+
+@given(DIGESTS, DIGESTS, DIGESTS, st.integers(0, 2**32 - 1))
+def test_noted_survives_its_bytes(timed_ones: bytes, untimed_ones: bytes, lines: bytes, last_length: int) -> None:
     """What is stored is what is read."""
-    noted = Noted(b"".join(timed_ones), b"".join(untimed_ones), *((7, b"x" * 16) if history else ()))
+    noted = Noted(timed_ones, untimed_ones, lines, last_length)
     raw = noted.to_bytes()
     assert Noted.from_bytes(raw) == noted
-    assert len(raw) == 8 * (len(timed_ones) + len(untimed_ones)) + (30 if history else 14)
+    assert len(raw) == len(timed_ones) + len(untimed_ones) + len(lines) + 17
 
 
 @pytest.mark.parametrize(
-    "raw", [b"", b"\x01", b"\x02" + bytes(13), bytes([1]) + bytes(14), Noted(b"x" * 8).to_bytes()[:-1]]
+    "raw", [b"", b"\x02", b"\x01" + bytes(16), b"\x02" + bytes(17), Noted(b"x" * 8).to_bytes()[:-1]]
 )
 def test_bytes_that_are_no_memory_are_refused(raw: bytes) -> None:
     """A cut or foreign value must not pass for an empty memory: everything would be said again."""
@@ -226,6 +265,27 @@ def test_each_untimed_message_of_a_varied_talk_is_new_exactly_once(data: st.Data
         said += [message for message in now.new if message.role == "user"]
         assert [message for message in now.new if message.role == "system"] == summary
     assert said == everything[:length]
+
+
+@given(st.data())
+def test_each_line_of_a_varied_history_is_new_exactly_once(data: st.DataObject) -> None:
+    """Any looks that together show everything, each with lines added, trimmed in front, or both: each line in order."""
+    lines = [f"user: {number}" for number in range(data.draw(st.integers(1, 20)))]
+    noted, said, length = None, list[str](), 0
+    for _ in range(data.draw(st.integers(1, 8))):
+        begin = data.draw(st.integers(0, length))
+        length = data.draw(st.integers(length, len(lines)))
+        text = data.draw(st.sampled_from(["\n", "\n\n", " \r\n"])).join(lines[begin:length])
+        now, noted = talk_since(Record(id="1", source="web", conversation_history=text), noted)
+        said += now.history.split()
+    assert said == "\n".join(lines[:length]).split()
+
+
+@given(st.lists(st.lists(st.sampled_from("абв"), max_size=4), max_size=8))
+def test_a_history_that_only_grows_says_each_line_once(steps: list[list[str]]) -> None:
+    """Repetitions do not confuse a history that is only added to."""
+    grown = ["\n".join(chain(*steps[: end + 1])) for end in range(len(steps))]
+    assert histories(*grown) == ["\n".join(step) for step in steps]
 
 
 @given(st.lists(st.lists(st.sampled_from("абв"), max_size=4), max_size=8))
