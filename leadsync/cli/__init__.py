@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any
 
 import click
 
+from leadsync.cli.endings import INTERRUPTED_EXIT, READER_GONE_EXIT, TERMINATED_EXIT, ReaderGone, Terminated
+from leadsync.cli.streams import give_up_stdout, prepare_streams
 from leadsync.errors import LeadsyncError
 
 COMMANDS = {
@@ -32,11 +36,22 @@ Exit codes, the same for every command:
    4  refused to start (safety limit, stale plan)
   77  authorisation needed: leadsync auth login
   78  bad configuration or usage
- 130  interrupted
+ 130  interrupted by Ctrl-C
+ 141  the reader of stdout went away
+ 143  interrupted by SIGTERM
 """
 
 USAGE_EXIT = 78
 """Exit code of a wrong option; click's own 2 would read as `there are changes`."""
+
+
+@contextmanager
+def _reader_needed() -> Iterator[None]:
+    """Take a closed pipe out of click's hands, which would end with a code that reads as `failed`."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise ReaderGone from None
 
 
 class Commands(click.Group):
@@ -63,6 +78,14 @@ class Commands(click.Group):
             raise click.UsageError(f"No such command {args[0]!r}.{hint}", ctx)
         return super().resolve_command(ctx, args)
 
+    def make_context(self, *args: Any, **more: Any) -> click.Context:
+        with _reader_needed():
+            return super().make_context(*args, **more)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _reader_needed():
+            return super().invoke(ctx)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
@@ -80,23 +103,41 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and exit with its code; what a user can cause ends in a message, never in a stack trace."""
+    prepare_streams()
     sys.exit(run_command(arguments))
 
 
 def run_command(arguments: list[str] | None = None) -> int:
     """Run a command; its exit code."""
     try:
+        code = _code_of(arguments)
+        sys.stdout.flush()
+    except (ReaderGone, BrokenPipeError):
+        give_up_stdout()
+        return READER_GONE_EXIT
+    except OSError as error:
+        give_up_stdout()
+        _say(f"leadsync: {error.strerror or error}" + (f"\n  at {error.filename}" if error.filename else ""))
+        return LeadsyncError.exit_code
+    return code
+
+
+def _code_of(arguments: list[str] | None) -> int:
+    try:
         result: Any = cli.main(args=arguments, prog_name="leadsync", standalone_mode=False)
     except LeadsyncError as error:
-        click.echo(f"leadsync: {error}", err=True)
+        _say(f"leadsync: {error}")
         return error.exit_code
-    except click.Abort:
-        click.echo("leadsync: interrupted; what was finished is remembered", err=True)
-        return 130
     except click.ClickException as error:
         error.show()
         return USAGE_EXIT
-    except KeyboardInterrupt:
-        click.echo("leadsync: interrupted; what was finished is remembered", err=True)
-        return 130
+    except (click.Abort, KeyboardInterrupt) as error:
+        _say("leadsync: interrupted; what was finished is remembered")
+        terminated = isinstance(error.__cause__, Terminated)  # click makes an Abort of it
+        return TERMINATED_EXIT if terminated else INTERRUPTED_EXIT
     return result if isinstance(result, int) else 0
+
+
+def _say(message: str) -> None:
+    with suppress(OSError):  # nobody reads stderr: the exit code still tells
+        click.echo(message, err=True)

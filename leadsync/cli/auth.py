@@ -26,6 +26,7 @@ from leadsync.cli.logins import (
     until,
     way_of,
 )
+from leadsync.cli.main_task import run_async
 from leadsync.cli.options import format_option, project_options
 from leadsync.cli.output import print_json, print_lines
 from leadsync.config.loader import Project
@@ -86,7 +87,7 @@ def login(timeout: int, no_wait: bool, config: str | None) -> None:
         return
     if way is Way.NONE:
         raise nothing_set(project)
-    asyncio.run(_login(project, timeout, no_wait))
+    run_async(_login(project, timeout, no_wait))
 
 
 async def _login(project: Project, seconds: int, no_wait: bool) -> None:
@@ -159,7 +160,7 @@ def exchange(code: str, config: str | None) -> None:
         raise ConfigurationError("the code was not exchanged: nothing would use its tokens", do=NOT_NEEDED[way])
     if way is Way.NONE:
         raise nothing_set(project)
-    asyncio.run(_exchange(project, code.strip()))
+    run_async(_exchange(project, code.strip()))
 
 
 async def _exchange(project: Project, code: str) -> None:
@@ -189,7 +190,7 @@ def status(format_: str, config: str | None) -> int:
       leadsync auth status --format json | jq .access_until
     """
     project = open_project(config)
-    found = asyncio.run(_stored_login(project)) if way_of(project) is Way.INTEGRATION else login_without_tokens(project)
+    found = run_async(_stored_login(project)) if way_of(project) is Way.INTEGRATION else login_without_tokens(project)
     now = time.time()
     if format_ == "json":
         print_json(login_json(found, now))
@@ -232,7 +233,7 @@ def logout(config: str | None) -> None:
     if way_of(project) is Way.SANDBOX:
         click.echo(NOT_NEEDED[Way.SANDBOX])
         return
-    asyncio.run(_logout(project))
+    run_async(_logout(project))
     if way_of(project) is Way.TOKEN:
         click.echo("AMOCRM_ACCESS_TOKEN is still set, and leadsync goes on using it: unset it", err=True)
 

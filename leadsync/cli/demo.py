@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from redis.asyncio import Redis
 from rich.rule import Rule
 from rich.text import Text
 
+from leadsync.cli.main_task import run_async
 from leadsync.cli.options import log_options
 from leadsync.cli.output import ProgressBar, console, print_lines
 from leadsync.errors import ConfigurationError
@@ -44,7 +44,7 @@ def command(folder: Path) -> int:
         os.environ.pop(name, None)
     project = _project_folder(folder)
     out = console()
-    plan, report, again = asyncio.run(_demo(project))
+    plan, report, again = run_async(_demo(project))
     out.print(Rule("dry-run: what would happen", align="left"))
     print_lines(_some_of(plan))
     out.print(Rule("run: what happened", align="left"))

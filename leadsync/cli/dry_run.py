@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import click
 
+from leadsync.cli.main_task import run_async
 from leadsync.cli.options import check_found, format_option, project_options, selection_options
 from leadsync.cli.output import ProgressBar, print_json, print_lines
 from leadsync.pipeline import Pipeline
@@ -33,7 +32,7 @@ def command(
       leadsync dry-run --record telegram:42
       leadsync dry-run --format json | jq .summary
     """
-    plan, rate = asyncio.run(_plan(source, limit, record, config))
+    plan, rate = run_async(_plan(source, limit, record, config))
     check_found(record, plan.records)
     if format_ == "json":
         print_json(plan_json(plan, requests_per_second=rate))

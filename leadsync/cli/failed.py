@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import asdict
@@ -15,6 +14,7 @@ import click
 import orjson
 from rich.text import Text
 
+from leadsync.cli.main_task import run_async
 from leadsync.cli.options import format_option, project_options
 from leadsync.cli.output import ProgressBar, print_json, print_lines
 from leadsync.config.loader import load_project
@@ -81,7 +81,7 @@ def show(key: str, format_: str, config: str | None) -> int:
 @project_options
 def retry(keys: Sequence[str], format_: str, config: str | None) -> int:
     """Try refused records again, as they are now: those of KEYS, or all."""
-    report = asyncio.run(_retry(keys, config))
+    report = run_async(_retry(keys, config))
     if format_ == "json":
         print_json(report.as_json())
     else:
@@ -117,7 +117,7 @@ def _asked(config: str | None, question: Callable[[RefusedRecords, ZoneInfo], Aw
         async with connect(project, ignore) as connections:
             return await question(_records(connections), ZoneInfo(project.file.defaults.timezone))
 
-    return asyncio.run(ask())
+    return run_async(ask())
 
 
 def _records(connections: Connections) -> RefusedRecords:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -11,6 +10,7 @@ import click
 from leadsync.amocrm.catalogue import Catalogue, CustomField, Pipeline, Status, User, load
 from leadsync.amocrm.entities import EntityType
 from leadsync.cli.logins import open_project
+from leadsync.cli.main_task import run_async
 from leadsync.cli.options import format_option, project_options
 from leadsync.cli.output import error_console, print_json
 from leadsync.cli.tables import Listing, print_listings
@@ -37,7 +37,7 @@ def command(search: str | None, companies: bool, format_: str, config: str | Non
       leadsync fields utm
       leadsync fields --format json | jq '.fields.leads[] | {name, id}'
     """
-    catalogue = asyncio.run(_catalogue(open_project(config)))
+    catalogue = run_async(_catalogue(open_project(config)))
     found = _Found(catalogue, ("leads", "contacts", "companies") if companies else ("leads", "contacts"), search or "")
     if format_ == "json":
         print_json(found.as_json())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable
 from typing import Any, Self
@@ -11,17 +12,29 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from leadsync.cli.streams import takes_unicode
 from leadsync.events import Event, RecordsDone, RecordsRead, RequestFinished, RequestRetried
+
+
+_PIECE = 1 << 16
+"""Characters written at a time: an unbuffered stdout (PYTHONUNBUFFERED) drops the rest of a write cut short."""
+
+
+class _Console(Console):
+    """rich, without its own end for a closed pipe."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
 
 
 def console() -> Console:
     """The console for results; lines are never broken by us, so that they can be piped."""
-    return Console(file=sys.stdout, highlight=False, markup=False, soft_wrap=True)
+    return _Console(file=sys.stdout, highlight=False, markup=False, soft_wrap=True)
 
 
 def error_console() -> Console:
     """The console for everything that is no result."""
-    return Console(file=sys.stderr, highlight=False, markup=False, soft_wrap=True)
+    return _Console(file=sys.stderr, highlight=False, markup=False, soft_wrap=True)
 
 
 def print_lines(lines: Iterable[Text | str]) -> None:
@@ -32,8 +45,14 @@ def print_lines(lines: Iterable[Text | str]) -> None:
 
 
 def print_json(document: Any) -> None:
-    """Print one JSON document."""
-    sys.stdout.write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n")
+    """Print one JSON document; where stdout has no Unicode, with escapes, so that no character is lost."""
+    text = orjson.dumps(document, option=orjson.OPT_INDENT_2).decode()
+    if not takes_unicode():
+        text = json.dumps(orjson.loads(text), indent=2)
+    for start in range(0, len(text), _PIECE):
+        sys.stdout.write(text[start : start + _PIECE])
+    sys.stdout.write("\n")
+    sys.stdout.flush()
 
 
 class ProgressBar:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import click
 
+from leadsync.cli.main_task import run_async
 from leadsync.cli.options import format_option, project_options
 from leadsync.cli.output import ProgressBar, print_json
 from leadsync.errors import ConfigurationError
@@ -22,7 +21,7 @@ def command(format_: str, config: str | None) -> int:
     Every lead whose `key_field` holds a record's key is that record's lead again; which messages stand in its notes is
     read when the record comes next. A run does this by itself when its Redis is new: this command is for certainty.
     """
-    rebuilt = asyncio.run(_rebuild(config))
+    rebuilt = run_async(_rebuild(config))
     if format_ == "json":
         print_json({"format_version": 1, "leads": rebuilt.leads, "restored": rebuilt.restored})
     else:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import click
 
+from leadsync.cli.main_task import run_async
 from leadsync.cli.options import check_found, format_option, project_options, selection_options
 from leadsync.cli.output import ProgressBar, print_json, print_lines
 from leadsync.pipeline import Pipeline
@@ -30,7 +29,7 @@ def command(source: str | None, limit: int | None, record: str | None, format_: 
       leadsync run --source redis-dialogs --limit 10
       leadsync run --format json > report.json
     """
-    report = asyncio.run(_run(source, limit, record, config))
+    report = run_async(_run(source, limit, record, config))
     check_found(record, report.records)
     if format_ == "json":
         print_json(report.as_json())

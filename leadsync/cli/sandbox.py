@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from leadsync.cli.main_task import run_async
 from leadsync.errors import ConfigurationError, LeadsyncError
 from leadsync.sandbox import FaultRule, Sandbox
 
@@ -70,7 +71,7 @@ def command(port: int, data: Path | None, rate: float, faults: list[FaultRule]) 
         ) from error
     for rule in faults:
         sandbox.faults.add(rule)
-    asyncio.run(_serve(sandbox, port, data))
+    run_async(_serve(sandbox, port, data))
 
 
 async def _serve(sandbox: Sandbox, port: int, data: Path | None) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 
 import click
 from rich.text import Text
 
 from leadsync.cli.checks import Check, Checks, Mark, checks_json
+from leadsync.cli.main_task import run_async
 from leadsync.cli.options import format_option, project_options
 from leadsync.cli.output import error_console, print_json, print_lines
 
@@ -37,7 +37,7 @@ def command(offline: bool, format_: str, config: str | None) -> int:
       leadsync validate --offline
       leadsync validate --format json | jq '.checks[] | select(.result == "failed")'
     """
-    checks = asyncio.run(_checked(offline, config))
+    checks = run_async(_checked(offline, config))
     if format_ == "json":
         print_json(checks_json(checks))
     else:

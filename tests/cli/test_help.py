@@ -58,7 +58,7 @@ def test_the_help_lists_commands_and_exit_codes() -> None:
     assert all(re.search(rf"^  {name} +\S", shown, re.MULTILINE) for name in COMMANDS)
     codes = {int(number) for number in re.findall(r"^ +(\d+) ", EXIT_CODES, re.MULTILINE)}
     assert {kind.exit_code for kind in _errors(LeadsyncError)} <= codes
-    assert codes == {0, 1, 2, 3, 4, 77, 78, 130}
+    assert codes == {0, 1, 2, 3, 4, 77, 78, 130, 141, 143}
 
 
 def _errors(kind: type[LeadsyncError]) -> list[type[LeadsyncError]]:
