@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Self
 
 import orjson
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from leadsync.cli.streams import takes_unicode
-from leadsync.events import Event, RecordsDone, RecordsRead, RequestFinished, RequestRetried
+from leadsync.events import Event, RecordsDone, RequestFinished, RequestRetried
 
+_HANGING = 2
+"""Columns by which a wrapped line goes on to the right of its beginning."""
 
 _PIECE = 1 << 16
 """Characters written at a time: an unbuffered stdout (PYTHONUNBUFFERED) drops the rest of a write cut short."""
@@ -28,7 +30,7 @@ class _Console(Console):
 
 
 def console() -> Console:
-    """The console for results; lines are never broken by us, so that they can be piped."""
+    """The console for results; its lines are broken by `print_lines` alone, and on a terminal only."""
     return _Console(file=sys.stdout, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -38,10 +40,24 @@ def error_console() -> Console:
 
 
 def print_lines(lines: Iterable[Text | str]) -> None:
-    """Print a result line by line."""
+    """Print a result line by line; on a terminal long lines are wrapped between words, under their own beginning."""
     out = console()
     for line in lines:
-        out.print(line)
+        text = Text(line) if isinstance(line, str) else line
+        for part in _wrapped(text, out) if sys.stdout.isatty() else (text,):
+            out.print(part)
+
+
+def _wrapped(text: Text, out: Console) -> Iterator[Text]:
+    for line in text.split("\n", allow_blank=True):
+        if line.cell_len <= out.width:
+            yield line
+            continue
+        indent = min(len(line.plain) - len(line.plain.lstrip(" ")), out.width // 2)
+        first, *others = line[indent:].wrap(out, out.width - indent - _HANGING)
+        yield Text(" " * indent).append_text(first)
+        for other in others:
+            yield Text(" " * (indent + _HANGING)).append_text(other)
 
 
 def print_json(document: Any) -> None:
@@ -56,23 +72,31 @@ def print_json(document: Any) -> None:
 
 
 class ProgressBar:
-    """A listener that draws how far a run is, on a terminal only."""
+    """A listener that draws how far a run is, on a terminal only.
+
+    It counts the records that are done, and names no total: nobody knows it before the source is read to its end.
+    """
 
     def __init__(self, what: str) -> None:
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(),
-            MofNCompleteColumn(),
+            TextColumn("{task.fields[done]}"),
             TextColumn("{task.fields[note]}"),
             TimeElapsedColumn(),
             console=error_console(),
             transient=True,
             disable=not sys.stderr.isatty(),
         )
-        self._task = self._progress.add_task(what, total=None, note="")
-        self._read = 0
+        self._task = self._progress.add_task(what, total=None, done="", note="")
         self._requests = 0
+        self.begin(what)
+
+    def begin(self, what: str) -> None:
+        """Count from nothing again, for the next thing that is done."""
+        self._done = 0
+        self._progress.update(self._task, description=what, done="reading…")
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -82,13 +106,11 @@ class ProgressBar:
         self._progress.stop()
 
     def __call__(self, event: Event) -> None:
-        if isinstance(event, RecordsRead):
-            self._read += event.count
-            self._progress.update(self._task, total=self._read)
-        elif isinstance(event, RecordsDone):
-            self._progress.advance(self._task, event.count)
+        if isinstance(event, RecordsDone) and event.count:
+            self._done += event.count
+            self._progress.update(self._task, done=f"{self._done} record{'' if self._done == 1 else 's'}")
         elif isinstance(event, RequestFinished):
             self._requests += 1
-            self._progress.update(self._task, note=f"{self._requests} requests")
+            self._progress.update(self._task, note=f"{self._requests} request{'' if self._requests == 1 else 's'}")
         elif isinstance(event, RequestRetried):
             self._progress.update(self._task, note=f"waiting {event.wait:.0f} s: {event.reason}")

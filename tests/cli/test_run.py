@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.cli.terminal import run, running
+from tests.cli.terminal import on_terminal, run, running
 from tests.processes import process
 from tests.world import MAPPING, World, talk
 
@@ -207,6 +208,22 @@ async def test_exit_code_1_means_failed(world: World) -> None:
         assert "what to do: " in ended.err
 
 
+@pytest.mark.parametrize("columns", [40, 80])
+async def test_lines_are_wrapped_between_words(world: World, columns: int) -> None:
+    """On a terminal no word is cut in two, and what is wrapped stays to the right of where its line begins."""
+    words = [f"слово{number:03}" for number in range(100)]
+    await world.store([talk("1", " ".join(words))])
+    shown = await on_terminal(world.folder, "dry-run", columns=columns)
+    assert all(len(line) <= columns for line in shown)
+    begin = next(number for number, line in enumerate(shown) if line.startswith("      + user: слово000"))
+    end = next(number for number, line in enumerate(shown) if "слово099" in line)
+    assert end - begin >= 900 // columns
+    assert all(re.match(" {8}слово", line) for line in shown[begin + 1 : end + 1])
+    assert re.findall(r"слово\d+", " ".join(shown[begin : end + 1])) == words
+    piped = (await process(world.folder, "dry-run")).out.splitlines()
+    assert f"      + user: {' '.join(words)}" in piped
+
+
 async def test_no_colour_and_no_bar_in_a_pipe(world: World) -> None:
     """Without a terminal there is no escape sequence and no progress bar, and results are on stdout alone."""
     await world.store([talk(str(number)) for number in range(5)])
@@ -224,6 +241,9 @@ async def test_a_bar_on_a_terminal(world: World) -> None:
     assert code == 0
     assert "━" in shown
     assert "run" in shown
+    for part in ("reading…", "5 records", " requests"):
+        assert part in shown
+    assert not re.search(r"\d+/[\d?]", shown)  # a total that nobody knows
     assert shown.rstrip().endswith("\x1b[2K")
     assert "\x1b[32mcreated  0 contacts, 5 leads, 5 notes" in results
 
