@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,18 +19,18 @@ from rich.text import Text
 from leadsync.cli.main_task import run_async
 from leadsync.cli.options import log_options
 from leadsync.cli.output import ProgressBar, console, print_lines
+from leadsync.config.loader import Project, load_project
 from leadsync.errors import ConfigurationError
 from leadsync.pipeline import Pipeline
+from leadsync.project import SANDBOX
 from leadsync.report.plan_text import change_lines, summary_lines
 from leadsync.report.run_text import run_lines
+from leadsync.settings import Settings
 from leadsync.sync.results import Plan, RunReport
 
 PACKAGE = Path(__file__).parent.parent
 SHOWN_RECORDS = 3
 """Records whose diff is shown whole; the rest is counted."""
-
-NOT_FOR_A_DEMO = ("AMOCRM_SUBDOMAIN", "AMOCRM_BASE_URL", "AMOCRM_ACCESS_TOKEN", "REDIS_URL")
-"""Variables that would lead the sample talks into somebody's real account or Redis."""
 
 
 @click.command("demo")
@@ -40,9 +41,7 @@ def command(folder: Path) -> int:
 
     Nothing outside FOLDER is touched, no account is needed. A second demo in the same FOLDER finds nothing to change.
     """
-    for name in NOT_FOR_A_DEMO:
-        os.environ.pop(name, None)
-    project = _project_folder(folder)
+    project = demo_project(_project_folder(folder))
     out = console()
     plan, report, again = run_async(_demo(project))
     out.print(Rule("dry-run: what would happen", align="left"))
@@ -70,12 +69,33 @@ def _project_folder(folder: Path) -> Path:
     return folder / "leadsync.yaml"
 
 
-async def _demo(path: Path) -> tuple[Plan, RunReport, Plan]:
-    with ProgressBar("demo") as progress:
-        async with Pipeline.from_file(path, listener=progress) as pipeline:
+def demo_project(path: Path) -> Project:
+    """The demo's project, led to the Redis and the look-alike of its own folder, whatever its files and .env say.
+
+    The sample talks must never end in somebody's real account. Raises ConfigurationError.
+    """
+    for name in Settings.model_fields:
+        os.environ.pop(name.upper(), None)
+    project = load_project(path)
+    if (path.parent / ".env").exists():
+        said = f"{path.parent / '.env'} is left aside: a demo has its own Redis and its own amoCRM look-alike"
+        click.echo(f"{said}. The other commands do read it there.", err=True)
+    amocrm = project.file.amocrm.model_copy(update={"subdomain": SANDBOX})
+    redis = project.file.redis.model_copy(update={"url": "embedded"})
+    file = project.file.model_copy(update={"amocrm": amocrm, "redis": redis})
+    return replace(project, file=file, settings=Settings.model_construct())
+
+
+async def _demo(project: Project) -> tuple[Plan, RunReport, Plan]:
+    with ProgressBar("dry-run") as progress:
+        async with Pipeline(project, listener=progress) as pipeline:
             await load_talks(pipeline.connections.redis)
-            source = next(iter(pipeline.project.sources))
-            return await pipeline.plan(source), await pipeline.run(source), await pipeline.plan(source)
+            source = next(iter(project.sources))
+            plan = await pipeline.plan(source)
+            progress.begin("run")
+            report = await pipeline.run(source)
+            progress.begin("dry-run again")
+            return plan, report, await pipeline.plan(source)
 
 
 def sample_talks() -> Iterator[dict[str, Any]]:

@@ -92,6 +92,25 @@ async def test_an_edited_mapping_shows_in_dry_run(demo: Demo) -> None:
     assert [(one["entity"], one["action"]) for one in changes] == [("lead", "update")] * web
 
 
+async def test_no_file_leads_it_elsewhere(tmp_path: Path) -> None:
+    """A .env, and an edited leadsync.yaml, cannot lead the sample talks into an account or a Redis; it says so."""
+    assert (await process(tmp_path, "demo")).code == 0
+    project = tmp_path / "leadsync-demo"
+    (project / ".env").write_text("".join(f"{name}={value}\n" for name, value in NOT_FOR_A_DEMO.items()))
+    again = await process(tmp_path, "demo")
+    assert again.code == 0
+    assert "24 records: 0 new, 0 changed, 24 unchanged" in again.out
+    assert again.err.startswith("leadsync-demo/.env is left aside")
+    (project / ".env").unlink()
+    settings = (project / "leadsync.yaml").read_text(encoding="utf-8")
+    settings = settings.replace("${AMOCRM_SUBDOMAIN:-sandbox}", "real-firm")
+    settings = settings.replace("${REDIS_URL:-embedded}", "redis://127.0.0.1:9/0")
+    (project / "leadsync.yaml").write_text(settings, encoding="utf-8")
+    edited = await process(tmp_path, "demo")
+    assert (edited.code, edited.err) == (0, "")
+    assert "24 records: 0 new, 0 changed, 24 unchanged" in edited.out
+
+
 async def test_a_file_in_its_place(tmp_path: Path) -> None:
     """A file where its folder should be is told, without a stack trace."""
     (tmp_path / "leadsync-demo").write_text("")
