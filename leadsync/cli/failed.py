@@ -147,6 +147,8 @@ def _list_lines(refused: Sequence[Refused], zone: ZoneInfo) -> Iterator[Text]:
         line = Text(f"  ✗ {one.key}", style="red").append(f"  {one.field}" if one.field else "", style="bold red")
         yield line.append(f"  {_when(one, zone)}, tried {one.tries}×", style="dim")
         yield Text(f"      {one.reason}")
+        if one.do:
+            yield Text(f"      what to do: {one.do}", style="dim")
     counts = Counter(one.remedy for one in refused)
     yield Text(f"{len(refused)} refused: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
     yield Text("`leadsync failed show KEY` shows one whole, `leadsync failed retry` tries all again", style="dim")

@@ -45,6 +45,21 @@ async def test_show_tells_everything(world: World) -> None:
     assert "NotSupportedChoice" in text
 
 
+async def test_what_to_do_and_where(world: World) -> None:
+    """The list says under each reason what to do; `show` names the line of the mapping that asked for it."""
+    world.write({**MAPPING, "lead": {"name": "{{ user_name }} {{ city }}"}})
+    await world.store([talk("1"), talk("2", phone="123", city="Казань")])
+    await run(world.folder, "run")
+    listed = (await run(world.folder, "failed", "list")).out.splitlines()
+    kept = (await json_of(world, "failed", "list"))["refused"]
+    assert len(kept) == 2
+    for one in kept:
+        assert listed[listed.index(f"      {one['reason']}") + 1] == f"      what to do: {one['do']}"
+        shown = (await run(world.folder, "failed", "show", one["key"])).out.splitlines()
+        assert one["where"].startswith("mapping.yaml:")
+        assert f"at         {one['where']}" in shown
+
+
 async def test_retry_brings_what_was_mended(world: World) -> None:
     """After the record is mended, `retry KEY` brings it, and the list is empty; an unknown key says so."""
     await world.store([talk("1", phone="123"), talk("2", phone="12")])
