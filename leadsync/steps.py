@@ -16,7 +16,7 @@ from leadsync.amocrm.catalogue import Catalogue
 from leadsync.errors import RecordError, Remedy
 from leadsync.events import LeadCreated, RecordRefused
 from leadsync.intake import Intake, Taken, account_zone
-from leadsync.mapping.found_notes import noted_in
+from leadsync.mapping.found_notes import FoundNote, noted_in
 from leadsync.project import Connections
 from leadsync.state.claims import Claims
 from leadsync.state.facts import Fact, remember
@@ -164,8 +164,8 @@ class Steps:
         found: dict[str, Link] = {}
         facts: list[Fact] = []
         for one in taken:
-            texts = [str((note.get("params") or {}).get("text") or "") for note in notes[lead_ids[one.key]]]
-            noted = b64encode(noted_in(one.record, texts).to_bytes()).decode()
+            shown = [FoundNote.of(note) for note in notes[lead_ids[one.key]]]
+            noted = b64encode(noted_in(one.record, shown).to_bytes()).decode()
             found[one.key] = replace(links[one.key], noted=noted)
             facts += [(link_hash(one.key), "noted", noted), (link_hash(one.key), "restored", "0")]
         await remember(self._connections.redis, self._connections.names, facts)

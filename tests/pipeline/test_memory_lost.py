@@ -49,6 +49,27 @@ async def test_talk_goes_on_after_redis_was_emptied(world: World) -> None:
     assert [text for _, text in world.notes()] == ["user: раз\nuser: да", "user: да"]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{% for m in messages if m.role == 'user' %}{{ m.text }}\n{% endfor %}",
+        "{% for m in messages %}{{ m.text | truncate(20) }}\n{% endfor %}",
+    ],
+)
+async def test_note_that_leaves_something_out_is_not_written_again(world: World, line: str) -> None:
+    """A template may show the customer's messages only, or their beginnings: after a loss they are still known."""
+    world.write({**KEYED, "note": "{{ 'Продолжение' if continued else 'История' }}:\n" + line})
+    told = talk("1", "Хочу бота, который отвечает клиентам ночью", "Сколько стоит")
+    told["messages"].insert(1, {"role": "bot", "text": "Здравствуйте", "at": "2026-11-01T10:00:30+03:00"})
+    told["messages"].append({"role": "bot", "text": "Сейчас посчитаем, одну минуту", "at": "2026-11-01T10:02:00+03:00"})
+    await world.store([told])
+    await world.run()
+    await world.redis.flushall()
+    await world.store([told])
+    await world.run()
+    assert len(world.notes()) == 1
+
+
 async def test_memory_that_is_whole_is_not_read_again(world: World) -> None:
     """The account's leads are read once, not at every start."""
     world.write(KEYED)
