@@ -281,6 +281,7 @@ def _refused_items(applied: Applied, source: str, at: float) -> Refused:
         first.remedy,
         first.field,
         at,
+        do=first.do,
         payload=first.item.payload,
         answer={"errors": [asdict(one) for one in first.answer]} if first.answer else None,
         items=[_item(one) for one in applied.refused if one.remedy is Remedy.FIX_RECORD],

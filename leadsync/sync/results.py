@@ -124,4 +124,4 @@ class RequestCounter:
 
 def refusal_row(key: str, place: str, refused: NotAccepted) -> RefusedRow:
     """An item that amoCRM did not accept, for people."""
-    return RefusedRow(key, place, refused.field, refused.reason, None)
+    return RefusedRow(key, place, refused.field, refused.reason, refused.do)

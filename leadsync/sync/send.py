@@ -47,6 +47,8 @@ OF_THE_ACCOUNT = frozenset({301, 302, 303, 307, 308, 402})
 """Answers that refuse whatever is sent: a wrong address, an account that is not paid. They stop the run too."""
 
 
+MEND = "mend it in the talk, the mapping or the account; after the account, use `leadsync failed retry`"
+
 MULTITEXT = {"PHONE": "phone", "EMAIL": "email"}
 
 
@@ -59,6 +61,11 @@ class NotAccepted:
     remedy: Remedy
     field: str | None = None
     answer: tuple[ItemRefusal, ...] = ()
+
+    @property
+    def do(self) -> str:
+        """What a person can do about it."""
+        return "nothing: the next run tries again" if self.remedy is Remedy.WAIT else MEND
 
 
 @dataclass(slots=True)
