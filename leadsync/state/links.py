@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from redis.asyncio import Redis
 
@@ -43,6 +42,16 @@ class RestoredLink:
 
 
 NO_LINK = Link()
+
+# One step, for who dies between two would leave a lead whose notes are made again. The contact is linked only: whether
+# it is the record's own person is for the matcher to verify.
+RESTORE = """
+if redis.call('HSETNX', KEYS[1], 'lead', ARGV[1]) == 0 then return 0 end
+redis.call('HSET', KEYS[1], 'restored', '1')
+if ARGV[2] ~= '' then redis.call('HSET', KEYS[1], 'linked', ARGV[2]) end
+redis.call('HSET', KEYS[2], 'made', '1')
+return 1
+"""
 
 
 def link_hash(key: str) -> str:
@@ -88,17 +97,9 @@ async def restore_links(redis: Redis, names: Namespace, links: Sequence[Restored
         return 0
     async with state_errors(), redis.pipeline(transaction=False) as pipe:
         for one in links:
-            pipe.hsetnx(names.name(link_hash(one.key)), "lead", one.lead_id)
-        new = [one for one, was_new in zip(links, await pipe.execute(), strict=True) if was_new]
-        for one in new:
-            found: dict[Any, Any] = {"restored": "1"}
-            if one.contact_id is not None:
-                # Linked only: whether that contact is the record's own person is for the matcher to verify.
-                found["linked"] = one.contact_id
-            pipe.hset(names.name(link_hash(one.key)), mapping=found)
-            pipe.hset(names.name(wrote_hash("lead", one.lead_id)), "made", "1")
-        await pipe.execute()
-    return len(new)
+            link, wrote = names.name(link_hash(one.key)), names.name(wrote_hash("lead", one.lead_id))
+            pipe.eval(RESTORE, 2, link, wrote, one.lead_id, one.contact_id or "")
+        return sum(await pipe.execute())
 
 
 async def load_wrote(redis: Redis, names: Namespace, entity: str, ids: Iterable[int]) -> dict[int, dict[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from itertools import pairwise
 from typing import Any
@@ -128,8 +129,7 @@ async def test_two_processes_add_to_one_contact(world: World) -> None:
     async with impatient(world) as one, impatient(world) as two:
         assert (await one.push(talk("0", phone="+79160000001"))).success
         (contact,) = account.contacts
-        book = account.fields["contacts"]
-        phones = contact.values[book.coded("PHONE").id]
+        phones = contact.values[account.fields["contacts"].named("Телефон").id]
         phones.append(phones[0] | {"value": "+79160000002"})
         account.put(contact)
         world.sandbox.faults.add("GET /api/v4/contacts late seconds=0.1")
@@ -149,7 +149,8 @@ KEYS = st.lists(st.sampled_from("abcd"), max_size=12).map(sorted)
 def test_batch_does_not_tear_a_record(keys: list[str], size: int) -> None:
     """Batches keep to their size and to the order, and cut a record only when it alone is too large for one."""
     items = [JournalItem(key, f"{key}{number}", {}, []) for number, key in enumerate(keys)]
-    rest, batches = items, []
+    rest: Sequence[JournalItem] = items
+    batches: list[list[JournalItem]] = []
     while rest:
         batch, rest = cut(rest, size)
         batches.append(list(batch))

@@ -43,7 +43,7 @@ async def test_run_and_pushes_at_the_same_time(world: World, seed: int) -> None:
     world.sandbox.faults.add(f"POST /api/v4/* drop_after p=0.2 seed={seed}")
     world.sandbox.faults.add(f"POST /api/v4/* drop_before p=0.2 seed={seed + 1}")
     talks = [one.stored for one in crowd.talks]
-    lives = (live(run, world.folder), live(push, world.folder, talks), live(push, world.folder, talks[::-1]))
+    lives = [live(run, world.folder), live(push, world.folder, talks), live(push, world.folder, talks[::-1])]
     assert await asyncio.gather(*lives) == [0, 0, 0]
     await assert_kept(world, crowd)
 
