@@ -7,7 +7,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -312,3 +312,13 @@ async def arrived(world: World, method: str, path: str) -> Sequence[Any]:
     while not (found := world.requests(method, path)):
         await world.sandbox.requests.reached(world.sandbox.requests.total + 1)
     return found
+
+
+async def test_a_redis_that_may_forget_is_told(world: World, start_valkey: Callable[..., Valkey]) -> None:
+    """A Redis that may evict keys, or keeps nothing on disk, is warned of in the run's report."""
+    world.redis_url = start_valkey("--maxmemory-policy", "allkeys-lru", "--save", "", "--appendonly", "no").url
+    world.write()
+    _, report = await report_of(world, "run")
+    assert len(report["warnings"]) == 2
+    assert any("allkeys-lru" in one for one in report["warnings"])
+    assert "warning: " in (await run(world.folder, "run")).out

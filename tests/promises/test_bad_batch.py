@@ -22,13 +22,14 @@ def _mapping() -> dict[str, Any]:
 
 
 async def test_seven_of_fifty_are_bad(world: World) -> None:
-    """What only the CRM refuses is taken out of its batch: 43 arrive at once, 7 are kept with their field, exit 3."""
+    """What only the CRM refuses is taken out of its batch: 43 arrive, 7 are kept with their field; a retry brings them."""
     world.write(_mapping(), amocrm={"batch_size": 50})
     plans = {number: "Рост" if number in BAD else "Старт" for number in range(50)}
     await world.store(
         talk(str(number), phone=f"+7916{number:07}", metadata={"plan": plan}) for number, plan in plans.items()
     )
     field = world.sandbox.account.fields["leads"].named("Тариф")
+    options = list(field.options)
     async with running(world.folder, "run", "--format", "json") as command:
         await world.sandbox.requests.reached(OPENING)
         field.options[:] = [one for one in field.options if one.value != "Рост"]  # somebody tidies the account up
@@ -42,3 +43,8 @@ async def test_seven_of_fifty_are_bad(world: World) -> None:
     kept = await world.refused()
     assert {one.key for one in kept} == {f"telegram:{number}" for number in BAD}
     assert all(one.payload and one.answer for one in kept)
+    field.options[:] = options  # and puts it back
+    async with running(world.folder, "failed", "retry") as command:
+        assert (await command.ended()).code == 0
+    assert (len(world.leads()), len(world.notes()), len(world.contacts())) == (50, 50, 50)
+    assert await world.refused() == []
