@@ -15,6 +15,7 @@ import orjson
 import pytest
 
 from tests.cli.terminal import on_terminal, run, running
+from tests.conftest import Valkey
 from tests.processes import process
 from tests.world import MAPPING, World, talk
 

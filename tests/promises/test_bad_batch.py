@@ -22,7 +22,7 @@ def _mapping() -> dict[str, Any]:
 
 
 async def test_seven_of_fifty_are_bad(world: World) -> None:
-    """What only the CRM refuses is taken out of its batch: 43 arrive, 7 are kept with their field; a retry brings them."""
+    """What only the CRM refuses is taken out of its batch: 43 arrive, 7 are kept and come with a retry."""
     world.write(_mapping(), amocrm={"batch_size": 50})
     plans = {number: "Рост" if number in BAD else "Старт" for number in range(50)}
     await world.store(
