@@ -51,11 +51,11 @@ class Shape:
             return NO_FIT
         if kept == len(self.values):
             return WITHIN, kept
-        return (CHANGED, kept) if other.touched and 2 * kept >= len(self.values) else NO_FIT
+        return (CHANGED, kept) if other.touched and self._half_of_it(kept) else NO_FIT
 
     def may_become(self, other: Shape) -> bool:
         """Whether the other, which is just being sent, might fit this one once it is there, changed perhaps."""
-        return self.contacts <= other.contacts and 2 * len(self.values & other.values) >= len(self.values)
+        return self.contacts <= other.contacts and self._half_of_it(len(self.values & other.values))
 
     def in_force(self, other: Shape) -> bool:
         """Whether the other holds everything this one says, stage, responsible and tags included."""
@@ -65,6 +65,10 @@ class Shape:
             and self.tags <= other.tags
             and self.settings.items() <= other.settings.items()
         )
+
+    def _half_of_it(self, kept: int) -> bool:
+        """Whether so many values, with the contacts, are half of what it says."""
+        return 2 * (kept + len(self.contacts)) >= len(self.values) + len(self.contacts)
 
     def _says_it_all(self, other: Shape) -> bool:
         # The CRM names what has no name, and parts of a name by itself.

@@ -18,6 +18,7 @@ from tests.promises.impatient import TOO_LATE, impatient
 from tests.world import MAPPING, NAMES, World, talk
 
 PHONE = {"phone": "+79161234567"}
+BORIS = 10_450_986
 
 
 async def _left_open(world: World, *pushes: tuple[dict[str, Any], str], asked: str) -> None:
@@ -121,6 +122,32 @@ async def test_update_whose_answer_was_lost_is_remembered(world: World) -> None:
     async with impatient(world) as pipeline:
         assert (await pipeline.push(talk("1", budget=3))).success
     assert [one["price"] for one in world.leads()] == [3]
+
+
+async def test_lead_that_somebody_edited_before_we_heard_of_it_is_found(world: World) -> None:
+    """A lead whose answer was lost is ours also when a person changed it meanwhile; the change stays."""
+    async with impatient(world) as pipeline:
+        assert (await pipeline.push(talk("0", user_name="Ольга"))).success
+    lost = "POST /api/v4/leads drop_after"
+    await _left_open(world, (talk("1", budget=5, **PHONE), lost), asked="GET /api/v4/leads 500_before")
+    lead = list(world.sandbox.account.leads)[-1]
+    lead.facts |= {"price": 777, "name": "Важный клиент", "updated_by": BORIS}
+    world.sandbox.account.put(lead)
+    async with impatient(world) as pipeline:
+        assert (await pipeline.push(talk("1", budget=6, **PHONE))).success
+    assert [(one["name"], one["price"]) for one in world.leads()] == [("Заявка от Ольга", 0), ("Важный клиент", 777)]
+
+
+async def test_new_lead_of_somebody_else_is_not_taken(world: World) -> None:
+    """A lead that was never made is not found in one that a person made meanwhile for the same contact."""
+    async with impatient(world) as pipeline:
+        assert (await pipeline.push(talk("0", **PHONE))).success
+        lost = "POST /api/v4/leads drop_before"
+        await _left_open(world, (talk("1", budget=5, **PHONE), lost), asked="GET /api/v4/leads 500_before")
+        (contact,) = world.contacts()
+        await pipeline.connections.client.create_lead(name="Звонок", price=5, contact_ids=[contact["id"]])
+        assert (await pipeline.push(talk("1", budget=5, **PHONE))).success
+    assert len(world.leads()) == 3
 
 
 async def test_two_processes_add_to_one_contact(world: World) -> None:
