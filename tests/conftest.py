@@ -32,8 +32,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Choose this run's seed, for Hypothesis and for `seed`; `--hypothesis-seed` repeats one."""
     if config.option.hypothesis_seed is None:
         config.option.hypothesis_seed = str(secrets.randbits(32))
-    if _is_whole(config):
-        config.option.cov_fail_under = COVERED
+    measuring = config.pluginmanager.getplugin("_cov")
+    if measuring is not None and _is_whole(config):
+        measuring.options.cov_fail_under = COVERED
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
