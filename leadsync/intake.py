@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
+
+import orjson
 
 from leadsync.amocrm.catalogue import Catalogue
 from leadsync.config.loader import ConfiguredSource, LoadedMapping, Project
@@ -152,6 +154,16 @@ class Intakes:
             key_field=loaded.file.key_field if mapper.key_field is None else mapper.key_field,
         )
         return PreparedMapping(mapper, resolver)
+
+
+def keepable(record: Any) -> dict[str, Any] | None:
+    """A record as plain JSON data, so that it can be shown and tried again; None for what no JSON can hold."""
+    try:
+        raw = {**record.extra, **asdict(record)} if isinstance(record, Record) else record
+        plain = orjson.loads(orjson.dumps(raw, default=str, option=orjson.OPT_NON_STR_KEYS))
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return plain if isinstance(plain, dict) else None
 
 
 def account_zone(catalogue: Catalogue, default: ZoneInfo) -> ZoneInfo:

@@ -21,9 +21,9 @@ from leadsync.chunks import CHUNK, Selection, read_chunks
 from leadsync.config.loader import Project, load_project
 from leadsync.errors import ConfigurationError, LeadsyncError, RecordError, StateUnavailable
 from leadsync.events import Listener, RecordsDone, Warned, ignore
-from leadsync.intake import Intake, Intakes, Skipped, Taken
+from leadsync.intake import Intake, Intakes, Skipped, Taken, keepable
 from leadsync.project import Connections, connect
-from leadsync.pushes import Pushes, keepable
+from leadsync.pushes import Pushes
 from leadsync.records import UNKNOWN_SOURCE, Record
 from leadsync.safety import check_safety
 from leadsync.state.claims import Claims
@@ -105,7 +105,8 @@ class Pipeline:
         claims = Claims(self.connections.redis, self.connections.names)
         self._claims = await self._stack.enter_async_context(claims)
         client, redis, names = self.connections.client, self.connections.redis, self.connections.names
-        self._rebuild = Rebuild(client, redis, names, self._intakes.key_fields)
+        country, filters = self.project.file.defaults.country, self.catalogue.account.is_api_filter_enabled
+        self._rebuild = Rebuild(client, redis, names, self._intakes.key_fields, country=country, filters=filters)
         await self.rebuild(everything=False)
         # A write whose claims have lapsed while it waited its turn must not go out: another process may send it.
         self.connections.client.guard_writes(self._claims.check)
@@ -226,11 +227,11 @@ class Pipeline:
         await self._steps.refused.try_all_again(refused)
         async with self._reported("refused records") as report:
             for name in self.project.sources:
-                only = {one.key for one in refused if one.source == name and one.record is None}
+                only = {one.key for one in refused if one.source == name and not is_pushed(one)}
                 if only:
                     await self._run(self._intakes.of(name), Selection(only=only), report)
                     await self._drop_vanished(only, refused, report)
-            pushed = [one for one in refused if one.record is not None]
+            pushed = [one for one in refused if is_pushed(one) and one.record is not None]
             with self._pushes.under_way():
                 self._count(report, await self._retry_pushed(pushed))
         return report
@@ -303,6 +304,11 @@ class Pipeline:
         for one in warnings:
             self.connections.listeners(Warned(one))
         return warnings
+
+
+def is_pushed(refused: Refused) -> bool:
+    """Whether a refused record was pushed: no source holds it."""
+    return refused.place.startswith(f"{PUSHED}:")
 
 
 def pushed_place(source: object, record_id: object) -> str:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
-from typing import Any, Self
-
-import orjson
+from dataclasses import dataclass
+from typing import Self
 
 from leadsync.errors import StateUnavailable
 from leadsync.intake import Intake, Taken
-from leadsync.records import Record
 from leadsync.steps import FIRST_WAIT, LONGEST_WAIT, Done, Steps
 
 TOGETHER = 250
@@ -143,16 +140,6 @@ def _tell_closed(pushes: Sequence[_Push]) -> None:
 
 def _closed() -> StateUnavailable:
     return StateUnavailable("the pipeline was closed before this record's turn", do="push it again")
-
-
-def keepable(record: Any) -> dict[str, Any] | None:
-    """A pushed record as plain JSON data, so that it can be tried again; None for what no JSON can hold."""
-    try:
-        raw = {**record.extra, **asdict(record)} if isinstance(record, Record) else record
-        plain = orjson.loads(orjson.dumps(raw, default=str, option=orjson.OPT_NON_STR_KEYS))
-    except (TypeError, ValueError, RecursionError):
-        return None
-    return plain if isinstance(plain, dict) else None
 
 
 def each_key_once(waiting: Sequence[_Push]) -> list[list[_Push]]:

@@ -9,13 +9,13 @@ from base64 import b64encode
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from leadsync.amocrm.catalogue import Catalogue
 from leadsync.errors import RecordError, Remedy
 from leadsync.events import LeadCreated, RecordRefused
-from leadsync.intake import Intake, Taken, account_zone
+from leadsync.intake import Intake, Taken, account_zone, keepable
 from leadsync.mapping.found_notes import FoundNote, noted_in
 from leadsync.project import Connections
 from leadsync.state.claims import Claims
@@ -26,7 +26,7 @@ from leadsync.state.refused import Refused, RefusedItem, RefusedRecords
 from leadsync.sync.apply import Applied, Applier
 from leadsync.sync.changes import Outcome, RecordPlan
 from leadsync.sync.match import Matcher
-from leadsync.sync.payload import content
+from leadsync.sync.payload import content, request_of
 from leadsync.sync.planner import Planner, Wish, wish_of
 from leadsync.sync.rebuild import Rebuild
 from leadsync.sync.recover import SETTLE, Recovery
@@ -191,7 +191,7 @@ class Steps:
         name, now = intake.source.name, time.time()
         kept = [refused_of(one, name, now) for one in done if one.error is not None]
         kept += [_refused_items(one, name, now) for one in applied if one.refused]
-        await self.refused.keep([replace(one, record=taken[one.key].pushed) for one in kept])
+        await self.refused.keep([replace(one, record=_record_of(taken[one.key])) for one in kept])
         await self.refused.drop([name for one in applied if not one.refused for name in (one.plan.key, one.plan.place)])
         return done
 
@@ -262,6 +262,10 @@ def _where(error: RecordError) -> str | None:
     return None if error.where is None else str(error.where)
 
 
+def _record_of(taken: Taken) -> Mapping[str, Any] | None:
+    return taken.pushed if taken.pushed is not None else keepable(taken.record)
+
+
 def refused_of(done: Done, source: str, at: float) -> Refused:
     """A record refused before anything was sent."""
     error = done.error
@@ -282,6 +286,7 @@ def _refused_items(applied: Applied, source: str, at: float) -> Refused:
         first.field,
         at,
         do=first.do,
+        request=request_of(first.item.payload),
         payload=first.item.payload,
         answer={"errors": [asdict(one) for one in first.answer]} if first.answer else None,
         items=[_item(one) for one in applied.refused if one.remedy is Remedy.FIX_RECORD],

@@ -162,6 +162,7 @@ def _show_lines(one: Refused, zone: ZoneInfo) -> Iterator[Text]:
         "field": one.field,
         "reason": one.reason,
         "at": one.where,
+        "request": one.request,
         "remedy": one.remedy,
         "what to do": one.do,
         "tried": f"{one.tries}×, last {_when(one, zone)}",

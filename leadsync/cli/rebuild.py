@@ -23,9 +23,13 @@ def command(format_: str, config: str | None) -> int:
     """
     rebuilt = run_async(_rebuild(config))
     if format_ == "json":
-        print_json({"format_version": 1, "leads": rebuilt.leads, "restored": rebuilt.restored})
+        print_json(
+            {"format_version": 1, "leads": rebuilt.leads, "restored": rebuilt.restored, "people": rebuilt.people}
+        )
     else:
-        click.echo(f"{rebuilt.leads} leads read, {rebuilt.restored} keys restored")
+        click.echo(
+            f"{rebuilt.leads} leads read, {rebuilt.restored} keys and {rebuilt.people} phones and e-mails restored"
+        )
     return 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from redis.asyncio import Redis
@@ -39,3 +39,13 @@ async def latest_change(redis: Redis, names: Namespace) -> str:
     async with state_errors():
         found: Any = await redis.hget(names.name(LATEST), "contacts")
     return found.decode() if found else ""
+
+
+async def restore_people(redis: Redis, names: Namespace, contacts: Mapping[str, int]) -> int:
+    """Give contact keys that nobody is known for the contact that holds them; how many. Raises StateUnavailable."""
+    if not contacts:
+        return 0
+    async with state_errors(), redis.pipeline(transaction=False) as pipe:
+        for key, contact_id in contacts.items():
+            pipe.hsetnx(names.name(PEOPLE), key, contact_id)
+        return sum(await pipe.execute())

@@ -29,8 +29,9 @@ class Refused:
     """One refused record. `place` is where its source found it, `where` the place in the mapping that
     asked for it, `at` unix seconds of the last try.
 
-    `payload` is the item amoCRM refused and `answer` what it said, when it came that far; `items` are those that need
-    not be sent again as they are. `record` is a pushed record itself, which no source holds.
+    `payload` is the item amoCRM refused, `request` the call that carried it and `answer` what it said, when it came
+    that far; `items` are those that need not be sent again as they are. `record` is the record itself, where it could
+    be read: a pushed one is tried again from here, for no source holds it.
     """
 
     key: str
@@ -43,6 +44,7 @@ class Refused:
     tries: int = 1
     do: str | None = None
     where: str | None = None
+    request: str | None = None
     payload: Mapping[str, Any] | None = None
     answer: Mapping[str, Any] | None = None
     record: Mapping[str, Any] | None = None

@@ -21,6 +21,13 @@ def request_id(entity: str, key: str, part: int = 0) -> str:
     return f"{entity}-{digest(key)}" + (f"-{part}" if part else "")
 
 
+def request_of(payload: Mapping[str, Any]) -> str:
+    """The call that carries an item, for people: `POST /api/v4/leads`."""
+    kind = str(payload["request_id"]).partition("-")[0]
+    path = {"contact": "contacts", "lead": "leads", "note": "leads/notes", "link": "leads/link"}[kind]
+    return f"{'PATCH' if 'id' in payload else 'POST'} /api/v4/{path}"
+
+
 def content(payload: Mapping[str, Any]) -> str:
     """A digest of what amoCRM keeps of an item: everything but its request_id."""
     return digest(orjson.dumps({**payload, "request_id": None}, option=orjson.OPT_SORT_KEYS).decode())

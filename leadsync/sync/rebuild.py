@@ -16,24 +16,39 @@ from leadsync.amocrm import AmoCRMClient
 from leadsync.state.links import RestoredLink, restore_links
 from leadsync.state.memory import MemoryMark, load_memory_mark, save_memory_mark
 from leadsync.state.namespace import Namespace
+from leadsync.state.people import restore_people
+from leadsync.sync.resolve import contact_keys_of
 
 
 @dataclass(slots=True)
 class Rebuilt:
-    """What a rebuild came to: how many leads were read, and how many keys were given their lead back."""
+    """What a rebuild came to: how many leads were read, how many keys were given their lead back,
+    and of how many phones and e-mails we know the contact again."""
 
     leads: int = 0
     restored: int = 0
+    people: int = 0
 
 
 class Rebuild:
     """Keeps our memory whole for mappings with a `key_field`; `field_ids` are the ids of those fields."""
 
-    def __init__(self, client: AmoCRMClient, redis: Redis, names: Namespace, field_ids: Iterable[int]) -> None:
+    def __init__(
+        self,
+        client: AmoCRMClient,
+        redis: Redis,
+        names: Namespace,
+        field_ids: Iterable[int],
+        *,
+        country: str,
+        filters: bool,
+    ) -> None:
         self._client = client
         self._redis = redis
         self._names = names
         self._field_ids = sorted(set(field_ids))
+        self._country = country
+        self._filters = filters
 
     async def ensure(self, *, everything: bool = False) -> Rebuilt:
         """Read as many leads as it takes to know every key; none when the memory is whole.
@@ -68,8 +83,18 @@ class Rebuild:
         async for page in self._leads(above):
             rebuilt.leads += len(page)
             newest = max(newest, *(int(lead["id"]) for lead in page))
-            rebuilt.restored += await restore_links(self._redis, self._names, self._links(page))
+            links = self._links(page)
+            rebuilt.restored += await restore_links(self._redis, self._names, links)
+            if not above:
+                rebuilt.people += await self._restore_people(links)
         await save_memory_mark(self._redis, self._names, mark.up_to(newest))
+
+    async def _restore_people(self, links: Sequence[RestoredLink]) -> int:
+        """Remember whose phones and e-mails the contacts of these leads hold."""
+        ids = [one.contact_id for one in links if one.contact_id is not None]
+        bodies = await self._client.get_many("contacts", ids, filters=self._filters) if ids else {}
+        found = {key: id_ for id_, body in sorted(bodies.items()) for key in contact_keys_of(body, self._country)}
+        return await restore_people(self._redis, self._names, found)
 
     def _leads(self, above: int) -> AsyncIterator[list[dict[str, Any]]]:
         if above:

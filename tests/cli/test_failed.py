@@ -39,6 +39,8 @@ async def test_show_tells_everything(world: World) -> None:
     shown = await json_of(world, "failed", "show", "telegram:1")
     assert shown["field"] == "lead.fields.Источник"
     assert shown["payload"]["name"] == "Заявка от Иван"
+    assert shown["request"] == "POST /api/v4/leads"
+    assert shown["record"]["user_name"] == "Иван"
     assert shown["answer"]["errors"][0]["code"] == "NotSupportedChoice"
     text = (await run(world.folder, "failed", "show", "telegram:1")).out
     assert "lead.fields.Источник" in text
@@ -107,7 +109,7 @@ async def test_rebuild_counts_what_it_restored(world: World) -> None:
     world.write({**MAPPING, "key_field": "ID диалога"})
     await world.store([talk("1"), talk("2")])
     await run(world.folder, "run")
-    assert (await run(world.folder, "rebuild")).out == "2 leads read, 0 keys restored\n"
+    assert (await run(world.folder, "rebuild")).out == "2 leads read, 0 keys and 0 phones and e-mails restored\n"
     assert (await json_of(world, "rebuild"))["leads"] == 2
 
 

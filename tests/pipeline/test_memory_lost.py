@@ -83,12 +83,17 @@ async def test_memory_that_is_whole_is_not_read_again(world: World) -> None:
 
 
 async def test_rebuild_reads_everything_again(world: World) -> None:
-    """`rebuild` gives every key its lead back, and says how many."""
+    """`rebuild` gives every key its lead and every phone and e-mail its contact back, and says how many."""
     world.write(KEYED)
     await world.store(TALKS)
     async with world.pipeline() as pipeline:
         await pipeline.run()
         keys = [key async for key in world.redis.scan_iter("leadsync:*link:*")]
         await world.redis.delete(*keys)
+        await world.redis.delete(*[key async for key in world.redis.scan_iter("leadsync:*:people")])
         rebuilt = await pipeline.rebuild()
-    assert (rebuilt.leads, rebuilt.restored) == (4, 4)
+        assert (rebuilt.leads, rebuilt.restored, rebuilt.people) == (4, 4, 2)
+        before = len(world.requests("GET", "/api/v4/contacts"))
+        await pipeline.push(talk("9", phone="+79161234567"))
+    assert not [one for one in world.requests("GET", "/api/v4/contacts")[before:] if "query" in one.query]
+    assert len(world.contacts()) == 2
