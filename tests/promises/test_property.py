@@ -345,7 +345,7 @@ class Days:
 
 
 @pytest.mark.slow
-@settings(max_examples=25, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
+@settings(max_examples=18, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
 @given(first=st.lists(WRITES, min_size=3, max_size=6), days=DAYS)
 def test_promises_hold_whatever_happens(
     valkey_server: Any,
