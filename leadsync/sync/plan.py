@@ -187,7 +187,7 @@ def plan_link(key: str, link: Link, person: Planned) -> Planned:
 
 def plan_note(key: str, link: Link, text: str, noted: str, entity: int | str, *, on_lead: bool) -> list[Step]:
     """The note with what is new in the talk, in as many parts as its length needs, without those already accepted."""
-    whole = digest(text)
+    whole = digest(f"{noted}\n{text}")  # the same words said again later are another note
     parts = split_note(text)
     steps = []
     for number, part in enumerate(parts, 1):

@@ -169,6 +169,18 @@ async def test_two_processes_add_to_one_contact(world: World) -> None:
     assert set(shown["fields"]["EMAIL"].split(", ")) == {"a@example.com", "b@example.com"}
 
 
+async def test_torn_note_goes_on_where_it_was_torn(world: World) -> None:
+    """Of a note that needs more than one batch, the parts that are there are not sent again."""
+    world.write(amocrm={"batch_size": 2})
+    record = talk("1", *(f"{number} {'слово ' * 1000}".strip() for number in range(9)))
+    lost = "POST /api/v4/leads/notes drop_before nth=2"
+    await _left_open(world, (record, lost), asked="GET /api/v4/leads/notes 500_before nth=2 times=9")
+    assert len(world.notes()) == 2
+    async with impatient(world) as pipeline:
+        assert (await pipeline.push(record)).success
+    assert [text[:5] for _, text in world.notes()] == ["(1/3)", "(2/3)", "(3/3)"]
+
+
 KEYS = st.lists(st.sampled_from("abcd"), max_size=12).map(sorted)
 
 
