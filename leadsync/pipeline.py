@@ -23,7 +23,7 @@ from leadsync.errors import ConfigurationError, LeadsyncError, RecordError, Stat
 from leadsync.events import Listener, RecordsDone, Warned, ignore
 from leadsync.intake import Intake, Intakes, Skipped, Taken, keepable
 from leadsync.project import Connections, connect
-from leadsync.pushes import Pushes
+from leadsync.pushes import Pushes, closed
 from leadsync.records import UNKNOWN_SOURCE, Record
 from leadsync.safety import check_safety
 from leadsync.state.claims import Claims
@@ -133,6 +133,9 @@ class Pipeline:
         Never raises for a fault of the record or of the CRM: it says so in the result, and the record is kept among the
         refused ones.
         """
+        if self._pushes.is_closed:
+            # Redis is closed too: there is nowhere to keep the record.
+            return PushResult(False, None, None, str(closed()))
         with self._pushes.under_way():
             return _pushed(await self._push(record))
 

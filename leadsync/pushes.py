@@ -39,7 +39,7 @@ class Pushes:
         self._came = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
         self._under_way = 0
-        self._closed = False
+        self.is_closed = False
         self._finished = asyncio.Event()
 
     async def __aenter__(self) -> Self:
@@ -49,7 +49,7 @@ class Pushes:
     async def __aexit__(self, *exc: object) -> None:
         """Finish what is under way; what does not within PATIENCE is told so."""
         await self._finish(PATIENCE)
-        self._closed = True
+        self.is_closed = True
         if self._worker is not None:
             self._worker.cancel()
             await asyncio.gather(self._worker, return_exceptions=True)
@@ -76,8 +76,8 @@ class Pushes:
 
     async def push(self, intake: Intake, taken: Taken) -> Done:
         """Bring one record in. Raises AmoCRMAPIError, StateUnavailable."""
-        if self._closed:
-            raise _closed()
+        if self.is_closed:
+            raise closed()
         done: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
         self._queue.append(_Push(intake, taken, done))
         self._came.set()
@@ -135,10 +135,11 @@ class Pushes:
 def _tell_closed(pushes: Sequence[_Push]) -> None:
     for one in pushes:
         if not one.done.done():
-            one.done.set_exception(_closed())
+            one.done.set_exception(closed())
 
 
-def _closed() -> StateUnavailable:
+def closed() -> StateUnavailable:
+    """What a push is told that comes too late."""
     return StateUnavailable("the pipeline was closed before this record's turn", do="push it again")
 
 

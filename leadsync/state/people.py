@@ -23,13 +23,6 @@ async def load_people(redis: Redis, names: Namespace, contact_keys: Sequence[str
     return {key: int(raw) for key, raw in zip(contact_keys, found, strict=True) if raw}
 
 
-async def forget_people(redis: Redis, names: Namespace, contact_keys: Sequence[str]) -> None:
-    """Drop contact keys that turned out to lead nowhere. Raises StateUnavailable."""
-    if contact_keys:
-        async with state_errors():
-            await redis.hdel(names.name(PEOPLE), *contact_keys)
-
-
 LATEST = "latest"
 """The hash of facts: `contacts` → a name of the latest batch in which contacts were changed."""
 

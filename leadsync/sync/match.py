@@ -112,7 +112,7 @@ class Matcher:
         for person in strangers:
             found = next((key for key in person.keys if key in listed), None)
             if found is not None:
-                person.take(listed[found], found)
+                person.take(listed[found])
         if not whole:
             await self._search_all([one for one in strangers if one.contact_id is None])
 
@@ -151,7 +151,7 @@ class Matcher:
             async with self._turn:
                 found = await self._searched(key)
             if found is not None:
-                person.take(found, key)
+                person.take(found)
                 return
 
     async def _searched(self, key: str) -> dict[str, Any] | None:

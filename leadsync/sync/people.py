@@ -27,16 +27,14 @@ class Member:
 class Person:
     """Records of one person, and the contact they are: an id, or the key of the record whose plan creates it.
 
-    `body` is the contact as amoCRM shows it, where it was read; `found_by` the contact key that the search verified.
-    `foreign` are contact keys of its records that belong to somebody else; `was_lost` says that the contact we
-    remembered is gone.
+    `body` is the contact as amoCRM shows it, where it was read. `foreign` are contact keys of its records that belong
+    to somebody else; `was_lost` says that the contact we remembered is gone.
     """
 
     members: list[Member]
     contact_id: int | None = None
     promised_by: str | None = None
     body: dict[str, Any] | None = None
-    found_by: str | None = None
     foreign: set[str] = field(default_factory=set)
     was_lost: bool = False
 
@@ -45,9 +43,9 @@ class Person:
         """Every contact key of every member, each once, in their order."""
         return list(dict.fromkeys(key for member in self.members for key in member.wanted.keys))
 
-    def take(self, body: dict[str, Any], key: str) -> None:
-        """Be the contact that was found to hold a contact key."""
-        self.contact_id, self.body, self.found_by = int(body["id"]), body, key
+    def take(self, body: dict[str, Any]) -> None:
+        """Be the contact that was found."""
+        self.contact_id, self.body = int(body["id"]), body
 
     def lose(self) -> None:
         """Be nobody again: the contact is no longer in the CRM."""

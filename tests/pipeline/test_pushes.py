@@ -219,3 +219,29 @@ async def test_a_push_at_the_end_of_the_pipeline(world: World) -> None:
         for number in range(3):
             assert (await pipeline.push(talk(str(number)))).success
     assert (len(world.leads()), len(world.notes())) == (3, 3)
+
+
+async def test_bad_pushes_of_two_sources_are_both_kept(world: World) -> None:
+    """The same id from two sources is two records, also when neither can be read."""
+    async with world.pipeline() as pipeline:
+        for source in ("telegram", "avito"):
+            assert not (await pipeline.push({"id": "42", "source": source, "budget": [1]})).success
+    assert {one.key for one in await world.refused()} == {"push:telegram:42", "push:avito:42"}
+
+
+async def test_a_retry_keeps_no_second_copy(world: World) -> None:
+    """However often a push without an id is tried again, it is kept once."""
+    async with world.pipeline() as pipeline:
+        await pipeline.push({"source": "telegram", "user_name": "Иван"})
+        for _ in range(3):
+            assert len((await pipeline.retry()).refused) == 1
+    assert len(await world.refused()) == 1
+
+
+async def test_a_push_after_the_end_is_answered(world: World) -> None:
+    """A push that comes when the pipeline is closed gets a result that says so, at once."""
+    async with world.pipeline() as pipeline:
+        pass
+    result = await asyncio.wait_for(pipeline.push(talk("1")), 20)
+    assert not result.success
+    assert "closed" in result.message

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from leadsync.state.runs import last_runs
 from leadsync.sync.results import RunReport
-from tests.world import World, talk
+from tests.world import NAMES, World, talk
 
 
 async def run(world: World) -> RunReport:
@@ -129,3 +130,15 @@ async def test_push_answers_with_ids(world: World) -> None:
     assert first.success
     assert (second.lead_id, second.contact_id) == (first.lead_id, first.contact_id)
     assert len(world.leads()) == 1
+
+
+async def test_runs_are_remembered_newest_first(world: World) -> None:
+    """What a run came to stays readable, with no more refused records than a person reads."""
+    await world.store([talk(str(number), phone="123") for number in range(30)])
+    first = await run(world)
+    await world.store([talk("1", phone="+79161234567")])
+    second = await run(world)
+    remembered = await last_runs(world.redis, NAMES)
+    assert [one["run_id"] for one in remembered] == [second.run_id, first.run_id]
+    assert remembered[0]["created"]["leads"] == 1
+    assert (remembered[1]["summary"]["failed"], len(remembered[1]["refused"])) == (30, 20)

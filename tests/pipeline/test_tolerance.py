@@ -186,3 +186,26 @@ async def test_the_answer_of_a_refusal_stays(world: World) -> None:
     assert first.answer is not None
     assert first.answer["errors"]
     assert second.answer == first.answer
+
+
+async def test_a_number_no_price_can_be_stops_nobody(world: World) -> None:
+    """A budget of thirty and more digits refuses its own record, and the others go through."""
+    await world.store([talk("1", budget="9" * 35), talk("2", budget="1" + "0" * 30), talk("3", budget=100)])
+    report = await world.run()
+    assert {(row.key, row.field) for row in report.refused} == {(f"telegram:{one}", "lead.price") for one in "12"}
+    assert [lead["price"] for lead in world.leads()] == [100]
+
+
+async def test_refusals_whose_record_is_gone_are_forgotten(world: World) -> None:
+    """What is skipped now leaves the list by the next run, what is in no source any more by a retry that says so."""
+    await world.redis.mset({"dialog:1": b"{broken", "dialog:2": b"{broken"})
+    await world.run()
+    world.write(MAPPING | {"when": "{{ phone }}"})
+    await world.redis.delete("dialog:1")
+    await world.store([talk("2")])
+    await world.run()
+    assert [one.key for one in await world.refused()] == ["dialog:1"]
+    async with world.pipeline() as pipeline:
+        report = await pipeline.retry()
+    assert any("no longer in their source" in one for one in report.warnings)
+    assert await world.refused() == []
