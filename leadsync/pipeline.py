@@ -8,7 +8,6 @@ import time
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import replace
-from math import ceil
 from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
@@ -22,6 +21,7 @@ from leadsync.config.loader import Project, load_project
 from leadsync.errors import ConfigurationError, LeadsyncError, RecordError, StateUnavailable
 from leadsync.events import Listener, RecordsDone, Warned, ignore
 from leadsync.intake import Intake, Intakes, Skipped, Taken, keepable
+from leadsync.planning import count, plan_records
 from leadsync.project import Connections, connect
 from leadsync.pushes import Pushes, closed
 from leadsync.records import UNKNOWN_SOURCE, Record
@@ -31,15 +31,12 @@ from leadsync.state.persistence import persistence_warnings
 from leadsync.state.refused import Refused
 from leadsync.state.runs import keep_run
 from leadsync.steps import Done, Steps, refusal, refused_of
-from leadsync.sync.changes import RecordPlan, digest
+from leadsync.sync.changes import digest
 from leadsync.sync.rebuild import Rebuild, Rebuilt
 from leadsync.sync.recover import SETTLE
 from leadsync.sync.results import Plan, PushResult, RefusedRow, RequestCounter, RunReport
 
 logger = logging.getLogger("leadsync")
-
-MOST_ROWS = 1000
-"""Refused records that a report names; all of them stand in `leadsync failed list`."""
 
 PUSHED = "push"
 """Where a pushed record comes from, in messages."""
@@ -182,31 +179,12 @@ class Pipeline:
 
     async def plan(self, source: str | None = None, *, limit: int | None = None, record: str | None = None) -> Plan:
         """What a run would do; nothing is written. `record` is the key of the only record to look at."""
-        started = time.perf_counter()
         intake = self._intakes.of(self._source(source))
         steps = Steps(self.connections, self.catalogue, self._claims, promises={}, rebuild=self._rebuild)
-        plan = Plan(intake.source.name, warnings=await self._warnings())
         selection = Selection(limit, None if record is None else (record,))
-        async with aclosing(read_chunks(self.connections, intake, selection)) as chunks:
-            async for chunk in chunks:
-                self._count(plan, chunk.ended)
-                steps.tell(chunk.ended)
-                plans = await steps.plan(intake, list(chunk.taken.values()))
-                failed = [refusal(one.key, one.place, one.refusal) for one in plans if one.refusal is not None]
-                self._count(plan, failed)
-                steps.tell(failed)
-                self._count_plans(plan, [one for one in plans if one.refusal is None])
-        plan.warnings += intake.missing.warnings()
-        plan.seconds = time.perf_counter() - started
+        plan = await plan_records(self.connections, steps, intake, selection)
+        plan.warnings += [*await self._warnings(), *intake.missing.warnings()]
         return plan
-
-    def _count_plans(self, plan: Plan, plans: Sequence[RecordPlan]) -> None:
-        size = self.project.file.amocrm.batch_size
-        plan.outcomes.update(one.outcome for one in plans)
-        plan.changes += [step.change for one in plans for step in one.steps]
-        plan.steps.update(step.route for one in plans for step in one.steps)
-        plan.requests = sum(ceil(count / size) for count in plan.steps.values())
-        self.connections.listeners(RecordsDone(len(plans)))
 
     async def run(self, source: str | None = None, *, limit: int | None = None, record: str | None = None) -> RunReport:
         """Bring a source's records into the CRM. Raises StartRefused, AmoCRMAPIError, StateUnavailable."""
@@ -282,13 +260,11 @@ class Pipeline:
         self._count(report, await self._steps.finish(intake, others))
         report.warnings += intake.missing.warnings()
 
-    def _count(self, result: Plan | RunReport, done: Sequence[Done]) -> None:
+    def _count(self, report: RunReport, done: Sequence[Done]) -> None:
         for one in done:
-            result.outcomes[one.outcome] += 1
-            result.refused += one.refused[: MOST_ROWS - len(result.refused)]
-            if isinstance(result, RunReport):
-                result.created += one.created
-                result.updated += one.updated
+            count(report, one)
+            report.created += one.created
+            report.updated += one.updated
         self.connections.listeners(RecordsDone(len(done)))
 
     def _source(self, name: str | None) -> str:

@@ -11,14 +11,32 @@ WriteMode = Literal["update", "create", "overwrite"]
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """What a value comes from: the expression of the mapping, where it stands, and the message (counted from 1 in the
+    whole talk) that gave it, where a single one did."""
+
+    expression: str
+    place: Place
+    message: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DesiredValue:
     """One value for one target. `target` is `name`, `price`, … or a custom field's name, code or id as the mapping
-    writes it; `text` is never empty (an empty value is not sent, so it does not stand here)."""
+    writes it; `text` is never empty (an empty value is not sent, so it does not stand here). `expression` and `message`
+    are those of Origin."""
 
     target: str
     text: str
     write: WriteMode
     place: Place
+    expression: str = ""
+    message: int | None = None
+
+    @property
+    def origin(self) -> Origin:
+        """What the value comes from."""
+        return Origin(self.expression, self.place, self.message)
 
 
 @dataclass(frozen=True, slots=True)

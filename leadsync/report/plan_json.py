@@ -18,6 +18,8 @@ def plan_json(plan: Plan, *, requests_per_second: float) -> dict[str, Any]:
         "source": plan.source,
         "summary": {"records": plan.records, **{name: plan.outcomes[name] for name in COUNTED}},
         "changes": [change_json(one) for one in plan.changes],
+        "kept": [asdict(one) for one in plan.kept],
+        "joined": [asdict(one) for one in plan.joined],
         "cost": {"requests": plan.requests, "seconds": round(plan.requests / requests_per_second, 1)},
         "refused": [asdict(one) for one in plan.refused],
         "warnings": plan.warnings,
@@ -33,6 +35,5 @@ def change_json(change: Change) -> dict[str, Any]:
         "id": change.id,
         "reason": change.reason,
         "fields": [asdict(one) for one in change.fields],
-        "kept": [asdict(one) for one in change.kept],
         "payload": change.payload,
     }

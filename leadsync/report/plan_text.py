@@ -35,9 +35,6 @@ def change_lines(change: Change) -> Iterator[Text]:
     yield Text(f"  {sign} {NOUNS[change.entity]}{number}", style=style).append(f"  ({change.reason})", style="dim")
     for field in change.fields:
         yield from note_lines(field) if change.entity == "note" else [field_line(field, style)]
-    for field in change.kept:
-        line = Text(f"      ! {field.name}: ", style="magenta")
-        yield line.append(f"{field.before} stays, {field.after} is not written")
 
 
 def field_line(field: FieldChange, style: str) -> Text:

@@ -9,6 +9,7 @@ from hashlib import blake2b
 from typing import Any, Literal
 
 from leadsync.errors import RecordError
+from leadsync.mapping.desired import Origin
 from leadsync.state.facts import Fact
 
 Entity = Literal["contact", "lead", "note", "link"]
@@ -50,17 +51,51 @@ class Route(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FieldChange:
-    """One value of a change, as people read it; `before` is None when the field was empty."""
+    """One value of a change, as people read it; `before` is None when the field was empty.
+
+    `why` says in a few words why it changes; `origin` is what in the mapping and in the talk it comes from.
+    """
 
     name: str
     before: str | None
     after: str | None
+    why: str = ""
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A value that stays, though a record wants another: a person, or another record, set it.
+
+    `by` is who changed the entity last and `at` when (unix seconds), where amoCRM tells.
+    """
+
+    key: str
+    entity: Literal["contact", "lead"]
+    id: int
+    name: str
+    now: str | None
+    wanted: str
+    why: str
+    by: str | None = None
+    at: float | None = None
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A talk that goes into a lead which is there already, or which another record makes: `lead` is an id or a
+    reference."""
+
+    key: str
+    lead: int | str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """One item of a plan. `payload` is exactly what is sent, but for ids that do not exist yet: those are references
-    (`@contact:KEY`, `@lead:KEY`). `kept` are values that stay because a person, or another record, set them."""
+    (`@contact:KEY`, `@lead:KEY`)."""
 
     key: str
     entity: Entity
@@ -69,7 +104,6 @@ class Change:
     reason: str
     fields: tuple[FieldChange, ...]
     payload: Mapping[str, Any]
-    kept: tuple[FieldChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +136,5 @@ class RecordPlan:
     contact: int | str | None = None
     refusal: RecordError | None = None
     reason: str = ""
+    kept: tuple[Kept, ...] = ()
+    joined: Joined | None = None

@@ -18,15 +18,10 @@ from leadsync.sync.changes import Outcome, RecordPlan, Step, contact_ref, lead_r
 from leadsync.sync.compare import Current
 from leadsync.sync.match import Matcher
 from leadsync.sync.people import Member, Person
-from leadsync.sync.plan import (
-    Planned,
-    plan_known_contact,
-    plan_known_lead,
-    plan_link,
-    plan_new_contact,
-    plan_new_lead,
-    plan_note,
-)
+from leadsync.sync.plan_contact import plan_known_contact, plan_new_contact
+from leadsync.sync.plan_lead import plan_known_lead, plan_link, plan_new_lead
+from leadsync.sync.plan_note import plan_note
+from leadsync.sync.planned import Planned
 from leadsync.sync.resolve import Resolver, WantedContact, WantedLead
 
 
@@ -171,7 +166,17 @@ def _put_together(wish: Wish, contacts: Mapping[str, Planned], leads: Mapping[st
         text = mapped.resolver.clean(mapped.desired.note.text)
         steps += plan_note(key, link, text, mapped.noted, target, on_lead=lead.entity is not None)
     facts = person.facts + lead.facts + joined.facts
-    return RecordPlan(key, mapped.place, _outcome(wish, steps, lead), tuple(steps), facts, lead.entity, person.entity)
+    return RecordPlan(
+        key,
+        mapped.place,
+        _outcome(wish, steps, lead),
+        tuple(steps),
+        facts,
+        lead.entity,
+        person.entity,
+        kept=person.kept + lead.kept,
+        joined=lead.joined,
+    )
 
 
 def _outcome(wish: Wish, steps: Sequence[Step], lead: Planned) -> Outcome:

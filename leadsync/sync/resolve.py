@@ -14,7 +14,7 @@ from leadsync.amocrm.field_values import canonical, encode, strip_four_byte
 from leadsync.amocrm.plain_values import number_of
 from leadsync.errors import ConfigurationError, ValueRefused
 from leadsync.mapping.contact_keys import email_key, phone_key
-from leadsync.mapping.desired import DesiredContact, DesiredLead, DesiredValue, WriteMode
+from leadsync.mapping.desired import DesiredContact, DesiredLead, DesiredValue, Origin, WriteMode
 from leadsync.sync.changes import digest
 
 PHONE_DIGITS = re.compile(r"\d")
@@ -39,6 +39,7 @@ class Value:
     canonical: str
     wire: Any
     write: WriteMode
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,12 +164,12 @@ class Resolver:
         text = self.clean(desired.text).strip()
         if desired.target == "price":
             amount = self._price(desired, text)
-            return Value("price", "price", str(amount), str(amount), {"price": amount}, desired.write)
+            return Value("price", "price", str(amount), str(amount), {"price": amount}, desired.write, desired.origin)
         if desired.target == "responsible":
             user = _named(f"{part}.responsible", desired, lambda: self.catalogue.user(text))
             wire = {"responsible_user_id": user.id}
-            return Value("responsible", "responsible", user.name, str(user.id), wire, desired.write)
-        return Value(desired.target, desired.target, text, text, {desired.target: text}, desired.write)
+            return Value("responsible", "responsible", user.name, str(user.id), wire, desired.write, desired.origin)
+        return Value(desired.target, desired.target, text, text, {desired.target: text}, desired.write, desired.origin)
 
     def _price(self, desired: DesiredValue, text: str) -> int:
         number = number_of(text)
@@ -194,14 +195,22 @@ class Resolver:
         if status is not None:
             step = _named("lead.status", status, lambda: self.catalogue.status(where, status.text))
         wire = {"pipeline_id": where.id, "status_id": step.id}
-        return Value("stage", "stage", f"{where.name} / {step.name}", f"{where.id}:{step.id}", wire, desired.write)
+        return Value(
+            "stage",
+            "stage",
+            f"{where.name} / {step.name}",
+            f"{where.id}:{step.id}",
+            wire,
+            desired.write,
+            desired.origin,
+        )
 
     def _fields(self, entity: EntityName, values: list[Value], fields: Sequence[DesiredValue]) -> tuple[Value, ...]:
         for one in fields:
             part = f"{entity[:-1]}.fields.{one.target}"
             field: CustomField = _named(part, one, lambda one=one: self._field(entity, one.target))
             try:
-                values.append(self._typed(field, self.clean(one.text), one.write))
+                values.append(self._typed(field, self.clean(one.text), one.write, one.origin))
             except ValueRefused as error:
                 error.field, error.where = part, error.where or one.place
                 raise
@@ -213,10 +222,10 @@ class Resolver:
             found = self._known[entity, name] = self.catalogue.field(entity, name)
         return found
 
-    def _typed(self, field: CustomField, text: str, write: WriteMode) -> Value:
+    def _typed(self, field: CustomField, text: str, write: WriteMode, origin: Origin | None = None) -> Value:
         wire = encode(field, text, zone=self.zone)
         meaning = canonical(field, wire, zone=self.zone) or ""
-        return Value(f"cf:{field.id}", field.name, text, meaning, wire, write)
+        return Value(f"cf:{field.id}", field.name, text, meaning, wire, write, origin)
 
 
 def _named(part: str, desired: DesiredValue, find: Any) -> Any:

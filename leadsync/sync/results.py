@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from leadsync.events import Event, RequestFinished
-from leadsync.sync.changes import Change, Outcome, Route
+from leadsync.sync.changes import Change, Joined, Kept, Outcome, Route
 from leadsync.sync.send import NotAccepted
 
 
@@ -33,6 +33,8 @@ class Plan:
 
     source: str
     changes: list[Change] = field(default_factory=list)
+    kept: list[Kept] = field(default_factory=list)
+    joined: list[Joined] = field(default_factory=list)
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     refused: list[RefusedRow] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)

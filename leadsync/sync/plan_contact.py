@@ -1,0 +1,102 @@
+"""Plan of a contact: one person, made or brought up to date. Pure: no clock, no network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from leadsync.mapping.contact_keys import email_key, phone_key
+from leadsync.state.facts import NEW_ID, Fact
+from leadsync.state.links import link_hash
+from leadsync.state.people import PEOPLE
+from leadsync.sync.changes import Change, Route, Step, contact_ref
+from leadsync.sync.compare import Current
+from leadsync.sync.comparison import Comparison, Wrote
+from leadsync.sync.payload import put, put_multitext, request_id
+from leadsync.sync.people import Member, Person
+from leadsync.sync.planned import Planned, created_fields, made_fact, tag_facts, wrote_facts
+from leadsync.sync.resolve import Value, WantedContact
+
+
+def people_facts(keys: Iterable[str], contact_id: int | str) -> list[Fact]:
+    """These contact keys belong to this contact."""
+    return [(PEOPLE, key, str(contact_id)) for key in keys]
+
+
+def _member_facts(member: Member, contact_id: int | str) -> list[Fact]:
+    name = link_hash(member.key)
+    return [(name, "contact", str(contact_id)), (name, "said_contact", member.wanted.said)]
+
+
+def merged_wish(members: Sequence[Member]) -> tuple[WantedContact, dict[str, str]]:
+    """What several records of one person want together, and which record each value comes from (by slot).
+
+    Phones, e-mails and tags add up; of everything else the first record that says something wins.
+    """
+    values: dict[str, Value] = {}
+    owners: dict[str, str] = {}
+    for member in members:
+        for value in member.wanted.values:
+            if values.setdefault(value.slot, value) is value:
+                owners.setdefault(value.slot, member.key)
+    each = [member.wanted for member in members]
+    return WantedContact(
+        phones=tuple(dict.fromkeys(one for wish in each for one in wish.phones)),
+        emails=tuple(dict.fromkeys(one for wish in each for one in wish.emails)),
+        keys=tuple(dict.fromkeys(one for wish in each for one in wish.keys)),
+        values=tuple(values.values()),
+        tags=tuple(dict.fromkeys(one for wish in each for one in wish.tags)),
+    ), owners
+
+
+def plan_new_contact(person: Person) -> Planned:
+    """The contact of somebody whom neither we nor the CRM know."""
+    key = person.members[0].key
+    wish, owners = merged_wish(person.members)
+    payload: dict[str, Any] = {"request_id": request_id("contact", key)}
+    put(payload, wish.values)
+    put_multitext(payload, "PHONE", [], wish.phones)
+    put_multitext(payload, "EMAIL", [], wish.emails)
+    if wish.tags:
+        payload["_embedded"] = {"tags": [{"name": one} for one in wish.tags]}
+    facts = [*people_facts(wish.keys, NEW_ID), made_fact("contact", key)]
+    facts += tag_facts("contact", NEW_ID, wish.tags)
+    for value in wish.values:
+        facts += wrote_facts("contact", NEW_ID, [value], owners[value.slot])
+    for member in person.members:
+        facts += _member_facts(member, NEW_ID)
+    fields = created_fields(wish.values, phone=wish.phones, email=wish.emails, tags=wish.tags)
+    change = Change(key, "contact", "create", None, "new person", fields, payload)
+    return Planned(Step(change, Route.CREATE_CONTACTS, tuple(facts)), (), contact_ref(key))
+
+
+def plan_known_contact(person: Person, current: Current, wrote: Wrote, country: str) -> Planned:
+    """A contact that exists: phones and e-mails are added, empty values filled, our own values follow the record."""
+    contact_id = int(current.body["id"])
+    wish, owners = merged_wish([one for one in person.members if one.wanted.said != one.link.said_contact])
+    payload: dict[str, Any] = {"id": contact_id, "request_id": request_id("contact", person.members[0].key)}
+    compared = Comparison("contact", contact_id, current, wrote)
+    put(payload, [one for one in wish.values if compared.sets(one, owners[one.slot])])
+    phones, emails = (_own(person, "phone", wish.phones), _own(person, "email", wish.emails))
+    for code, name, added in (
+        ("PHONE", "phone", _missing(phones, current, "PHONE", country)),
+        ("EMAIL", "email", _missing(emails, current, "EMAIL", country)),
+    ):
+        put_multitext(payload, code, current.values(code), added)
+        compared.added(name, [str(one["value"]) for one in current.values(code)], added)
+    compared.tags(payload, wish.tags)
+    facts = compared.facts + people_facts([key for key in wish.keys if key not in person.foreign], contact_id)
+    for member in person.members:
+        facts += _member_facts(member, contact_id)
+    return compared.planned(payload, facts, Route.UPDATE_CONTACTS, person.members[0].key)
+
+
+def _own(person: Person, kind: str, texts: Sequence[str]) -> list[str]:
+    """Phones or e-mails that are not somebody else's."""
+    return [one for one in texts if f"{kind}:{one}" not in person.foreign]
+
+
+def _missing(wanted: Iterable[str], current: Current, code: str, country: str) -> list[str]:
+    texts = [str(one["value"]) for one in current.values(code)]
+    there = {phone_key(one, country) if code == "PHONE" else email_key(one) for one in texts}
+    return [one for one in wanted if one not in there]
