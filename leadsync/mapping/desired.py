@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from leadsync.errors import Place
@@ -43,7 +44,8 @@ class DesiredValue:
 class DesiredContact:
     """A person. `phones` and `emails` are as written in the record; `match` says which of them recognise somebody.
 
-    `values` holds the targets `name`, `first_name`, `last_name`, `responsible`; `fields` the custom fields.
+    `values` holds the targets `name`, `first_name`, `last_name`, `responsible`; `fields` the custom fields;
+    `tag_origins` says where each tag comes from.
     """
 
     match: tuple[Literal["phone", "email"], ...]
@@ -52,23 +54,28 @@ class DesiredContact:
     values: tuple[DesiredValue, ...]
     fields: tuple[DesiredValue, ...]
     tags: tuple[str, ...]
+    tag_origins: Mapping[str, Origin] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class DesiredLead:
-    """A lead. `values` holds the targets `name`, `price`, `pipeline`, `status`, `responsible`."""
+    """A lead. `values` holds the targets `name`, `price`, `pipeline`, `status`, `responsible`; `tag_origins` says where
+    each tag comes from, `key_origin` the record's key."""
 
     match: Literal["none", "open"]
     values: tuple[DesiredValue, ...]
     fields: tuple[DesiredValue, ...]
     tags: tuple[str, ...]
+    tag_origins: Mapping[str, Origin] = field(default_factory=dict)
+    key_origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Desired:
     """Everything one record wants. `contact` is None without phone and e-mail, `note` when there is nothing to say.
 
-    `missing` names the keys inside the record's data that an expression asked for and did not find (`metadata.city`).
+    `missing` names the keys inside the record's data that an expression asked for and did not find (`metadata.city`);
+    `news` is how many messages are new in the note, None where nobody counts.
     """
 
     key: str
@@ -76,3 +83,4 @@ class Desired:
     lead: DesiredLead | None
     note: DesiredValue | None
     missing: tuple[str, ...] = ()
+    news: int | None = None

@@ -17,6 +17,7 @@ from jinja2.utils import Namespace, _PassArg
 from leadsync.errors import ConfigurationError
 from leadsync.mapping import bounds
 from leadsync.mapping.absent import Missing, MissingOfNone, UnknownName, UnknownNameError, default, is_none, loud
+from leadsync.mapping.heard import Heard
 from leadsync.mapping.talk import history_text
 from leadsync.plugins import installed, load
 from leadsync.records import Message
@@ -59,7 +60,7 @@ class MappingEnvironment(ImmutableSandboxedEnvironment):
     """Compiles and runs the templates of one mapping; one thread at a time.
 
     `project` is what filters marked with `jinja2.pass_environment` use. `missing` collects the dotted paths of the
-    keys that templates asked for and the record's data did not have.
+    keys that templates asked for and the record's data did not have; `heard` the messages that gave a value.
     """
 
     intercepted_binops = frozenset({"+", "*", "%", "**"})
@@ -69,6 +70,7 @@ class MappingEnvironment(ImmutableSandboxedEnvironment):
         self.project = project
         self.work = bounds.Work()
         self.missing: dict[str, None] = {}
+        self.heard = Heard()
         del self.globals["lipsum"]  # random as well
         self.tests["none"] = is_none
         tests: dict[str, Any] = cast(Any, self.tests)
@@ -94,6 +96,8 @@ class MappingEnvironment(ImmutableSandboxedEnvironment):
             except (KeyError, TypeError):
                 pass
         elif type(obj) is Message and key in _MESSAGE_PARTS:
+            if self.heard.listening and key != "role":
+                self.heard.add(obj)
             return getattr(obj, key)
         value = self._peek(obj, key, path)
         if value is obj and isinstance(obj, UnknownName):
@@ -107,6 +111,8 @@ class MappingEnvironment(ImmutableSandboxedEnvironment):
             return obj
         if obj is None or isinstance(obj, Missing):
             return MissingOfNone(name=path)
+        if self.heard.listening and type(obj) is Message and key != "role":
+            self.heard.add(obj)
         value = self._found(obj, key)
         if isinstance(value, Undefined):
             if isinstance(obj, LoopContext | Namespace) and not hasattr(LoopContext, key):

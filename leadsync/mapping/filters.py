@@ -19,6 +19,7 @@ from leadsync.records import Message, moment
 
 if TYPE_CHECKING:
     from leadsync.mapping.environment import MappingEnvironment
+    from leadsync.mapping.heard import Heard
 
 CLIENT = "user"
 """The role whose messages hold the client's own phone; a bot or manager gives the firm's."""
@@ -61,27 +62,37 @@ def lookup(environment: MappingEnvironment, value: Any, table: str, instead: str
 @pass_environment
 def find_phone(environment: MappingEnvironment, value: Any) -> str:
     """The first phone in a text, or in the client's own messages; `+79161234567` or nothing."""
-    return _first(value, lambda text: phones_in(text, environment.project.country))
+    return _first(environment.heard, value, lambda text: phones_in(text, environment.project.country))
 
 
-def find_email(value: Any) -> str:
+@pass_environment
+def find_email(environment: MappingEnvironment, value: Any) -> str:
     """The first e-mail address in a text, or in the client's own messages; or nothing."""
-    return _first(value, find_emails)
+    return _first(environment.heard, value, find_emails)
 
 
-def _first(value: Any, find: Callable[[str], Iterable[str]]) -> str:
-    return next((found for text in _texts(value) for found in find(text)), "")
+def _first(heard: Heard, value: Any, find: Callable[[str], Iterable[str]]) -> str:
+    """What is found first; the message in which it stands has given it."""
+    for text, message in _texts(value):
+        for found in find(text):
+            if message is not None and heard.listening:
+                heard.add(message)
+            return found
+    if heard.listening:
+        heard.forget(value)
+    return ""
 
 
-def _texts(value: Any) -> Iterable[str]:
+def _texts(value: Any) -> Iterable[tuple[str, Message | None]]:
+    """Texts to look into, each with the message whose text it is."""
     if isinstance(value, list | tuple):
         for item in value:
             yield from _texts(item)
     elif isinstance(value, Message):
         if value.role == CLIENT:
-            yield value.text
+            yield value.text, value
     elif value is not None:
-        yield str(value)
+        yield str(value), None
 
 
 FILTERS: Mapping[str, Callable[..., Any]] = {

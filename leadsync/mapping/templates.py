@@ -18,6 +18,7 @@ from leadsync.config.nearest import nearest
 from leadsync.errors import ConfigurationError, Place, Problem, TemplateFailed
 from leadsync.mapping.absent import UnknownNameError
 from leadsync.mapping.bounds import MAX_TEXT, TooMuch, check_length
+from leadsync.mapping.desired import Origin
 from leadsync.mapping.environment import MappingEnvironment
 from leadsync.mapping.syntax import Bounding, mistakes, names
 
@@ -38,7 +39,8 @@ _REASONS: tuple[tuple[type[BaseException], str], ...] = (
 class Template:
     """One value of a mapping file. `field` is its dotted path, `place` where its text begins, `names` what it reads.
 
-    `constant` is the text of a template without any expression.
+    `constant` is the text of a template without any expression; `origin` is what the value says in one line, and where
+    the first expression in it stands.
     """
 
     field: str
@@ -47,6 +49,7 @@ class Template:
     environment: MappingEnvironment
     names: frozenset[str]
     constant: str | None
+    origin: Origin
     code: JinjaTemplate | None
 
     def render(self, values: dict[str, Any]) -> str:
@@ -83,13 +86,23 @@ class Template:
         begins = sum(len(text) for text in self.source.splitlines(keepends=True)[: line - 1])
         found = [match.group() for match in _EXPRESSION.finditer(self.source) if match.end() > begins]
         holding = [text for text in found if name is None or re.search(rf"\b{re.escape(name)}\b", text)]
-        text = " ".join((holding or found or [self.source])[0].split())
-        return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
+        return _in_one_line((holding or found or [self.source])[0])
 
 
 def line_place(place: Place, line: int) -> Place:
     """The place of a template's line, counted from 1, when its text begins at `place`."""
     return place if line <= 1 else Place(place.file, place.line + line - 1)
+
+
+def _in_one_line(text: str) -> str:
+    folded = " ".join(text.split())
+    return folded if len(folded) <= _LONGEST_SHOWN else folded[:_LONGEST_SHOWN] + "…"
+
+
+def _origin(source: str, place: Place) -> Origin:
+    found = _EXPRESSION.search(source)
+    line = source.count("\n", 0, found.start()) + 1 if found else 1
+    return Origin(_in_one_line(source), line_place(place, line))
 
 
 def _encodable(text: str) -> str:
@@ -136,7 +149,8 @@ class Compiler:
         before = len(self._problems)
         code, used = self._code(source, f"<mapping {place.file} {'.'.join(map(str, path))}>", place)
         constant = "" if len(self._problems) > before else None if code else source.rstrip("\n")
-        return Template(".".join(map(str, path)), place, source, self._environment, used, constant, code)
+        origin = _origin(source, place)
+        return Template(".".join(map(str, path)), place, source, self._environment, used, constant, origin, code)
 
     def finish(self) -> None:
         """Raise ConfigurationError with every problem there was, as they stand in the file."""

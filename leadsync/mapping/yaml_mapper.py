@@ -13,7 +13,7 @@ from leadsync.config.loader import LoadedMapping
 from leadsync.config.models import ContactSection, LeadSection, LongValue, MappingFile, Value
 from leadsync.errors import ConfigurationError, Problem, TemplateFailed
 from leadsync.mapping.contact_keys import email_key, phone_key
-from leadsync.mapping.desired import Desired, DesiredContact, DesiredLead, DesiredValue, WriteMode
+from leadsync.mapping.desired import Desired, DesiredContact, DesiredLead, DesiredValue, Origin, WriteMode
 from leadsync.mapping.environment import MapperContext, MappingEnvironment
 from leadsync.mapping.mapper import Mapper
 from leadsync.mapping.talk import Talk, history_text
@@ -27,21 +27,44 @@ _NUL = "\0"
 _FALSE = frozenset({"", "false", "none", "0"})
 _SEVERAL = re.compile(r"[,;\n]")
 _LOOKS_LIKE_PHONE, _LOOKS_LIKE_EMAIL = re.compile(r"\d"), re.compile("@")
+_TALK = frozenset({"messages", "all_messages"})
 _CONTACT_VALUES = ("name", "first_name", "last_name", "responsible")
 _LEAD_VALUES = ("name", "price", "pipeline", "status", "responsible")
 
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """A value of the mapping: what it is for, its template, and when it may be written."""
+    """A value of the mapping: what it is for, its template, and when it may be written.
+
+    `listens` is true when a message may give it.
+    """
 
     name: str
     template: Template
     write: WriteMode
+    listens: bool
+
+    @classmethod
+    def of(cls, name: str, template: Template, write: WriteMode) -> _Target:
+        return cls(name, template, write, not template.names.isdisjoint(_TALK))
 
     def value(self, names: dict[str, Any]) -> DesiredValue | None:
-        text = self.template.render(names).strip()
-        return DesiredValue(self.name, text, self.write, self.template.place) if text else None
+        template, message = self.template, None
+        if self.listens:
+            text, message = self._heard(names)
+        else:
+            text = template.render(names).strip()
+        origin = template.origin
+        return DesiredValue(self.name, text, self.write, origin.place, origin.expression, message) if text else None
+
+    def _heard(self, names: dict[str, Any]) -> tuple[str, int | None]:
+        heard = self.template.environment.heard
+        heard.listen()
+        try:
+            text = self.template.render(names).strip()
+        finally:
+            heard.listening = False
+        return text, heard.number_in(names["all_messages"])
 
 
 Compile = Callable[..., Template]
@@ -64,9 +87,13 @@ class _Section:
             tuple(compile(text, name, "tags", index) for index, text in enumerate(section.tags)),
         )
 
-    def render_tags(self, names: dict[str, Any]) -> tuple[str, ...]:
-        """The tags that are not empty, each once."""
-        return tuple(dict.fromkeys(filter(None, (tag.render(names).strip() for tag in self.tags))))
+    def render_tags(self, names: dict[str, Any]) -> dict[str, Origin]:
+        """The tags that are not empty, each once, with where they come from."""
+        found: dict[str, Origin] = {}
+        for tag in self.tags:
+            if text := tag.render(names).strip():
+                found.setdefault(text, tag.origin)
+        return found
 
 
 def _values(targets: Sequence[_Target], names: dict[str, Any]) -> tuple[DesiredValue, ...]:
@@ -76,8 +103,8 @@ def _values(targets: Sequence[_Target], names: dict[str, Any]) -> tuple[DesiredV
 
 def _target(value: Value, compile: Compile, *path: str | int) -> _Target:
     if isinstance(value, LongValue):
-        return _Target(str(path[-1]), compile(value.value, *path, "value"), value.write)
-    return _Target(str(path[-1]), compile(value, *path), "update")
+        return _Target.of(str(path[-1]), compile(value.value, *path, "value"), value.write)
+    return _Target.of(str(path[-1]), compile(value, *path), "update")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +131,8 @@ class _Contact:
         if not phones and not emails:
             return None
         values, fields = _values(self.section.values, names), _values(self.section.fields, names)
-        return DesiredContact(self.match, phones, emails, values, fields, self.section.render_tags(names))
+        tags = self.section.render_tags(names)
+        return DesiredContact(self.match, phones, emails, values, fields, tuple(tags), tags)
 
     def _several(
         self, target: _Target | None, names: dict[str, Any], key: Callable[[str], str | None], looks: re.Pattern[str]
@@ -118,7 +146,8 @@ class _Contact:
         if len(parts) == 1 or None in keys:
             return (value,)
         first = dict(zip(map(key, reversed(parts)), reversed(parts), strict=True))
-        return tuple(replace(value, text=first[found]) for found in keys)
+        # Which of several comes from the message nobody can tell.
+        return tuple(replace(value, text=first[found], message=None) for found in keys)
 
 
 class YamlMapper(Mapper):
@@ -160,7 +189,8 @@ class YamlMapper(Mapper):
         contact = None if self._contact is None else self._contact.render(names)
         lead = None if self._lead is None else self._render_lead(self._lead, names)
         note = self._render_note(names, record, talk)
-        return Desired(key, contact, lead, note, tuple(self._environment.missing))
+        news = len(talk.new) or None if note is not None else None
+        return Desired(key, contact, lead, note, tuple(self._environment.missing), news)
 
     def _names(self, record: Record) -> dict[str, Any]:
         """What templates may name: Jinja's functions, then what the record brings, then the fields of every record."""
@@ -196,7 +226,8 @@ class YamlMapper(Mapper):
 
     def _render_lead(self, section: _Section, names: dict[str, Any]) -> DesiredLead:
         values, fields = _values(section.values, names), _values(section.fields, names)
-        return DesiredLead(self._lead_match, values, fields, section.render_tags(names))
+        tags = section.render_tags(names)
+        return DesiredLead(self._lead_match, values, fields, tuple(tags), tags, self._key.origin)
 
     def _render_note(self, names: dict[str, Any], record: Record, talk: Talk) -> DesiredValue | None:
         if self._note is None or not talk.says_something:
@@ -205,7 +236,8 @@ class YamlMapper(Mapper):
         if self._uses_history:
             news["conversation_history"] = _history_news(record, talk)
         text = self._note.render(names | news).strip()
-        return DesiredValue("note", text, "create", self._note.place) if text else None
+        origin = self._note.origin
+        return DesiredValue("note", text, "create", origin.place, origin.expression) if text else None
 
 
 def _history(record: Record) -> str:
