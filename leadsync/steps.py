@@ -19,12 +19,14 @@ from leadsync.intake import Intake, Taken, account_zone, keepable
 from leadsync.mapping.found_notes import FoundNote, noted_in
 from leadsync.project import Connections
 from leadsync.state.claims import Claims
+from leadsync.state.contact_index import ContactIndex
 from leadsync.state.facts import Fact, remember
 from leadsync.state.journal import Journal
 from leadsync.state.links import Link, link_hash, load_links
 from leadsync.state.refused import Refused, RefusedItem, RefusedRecords
 from leadsync.sync.apply import Applied, Applier
 from leadsync.sync.changes import Outcome, RecordPlan
+from leadsync.sync.contact_list import ContactList
 from leadsync.sync.match import Matcher
 from leadsync.sync.payload import content, request_of
 from leadsync.sync.planner import Planner, Wish, wish_of
@@ -86,7 +88,9 @@ class Steps:
         self._turn = asyncio.Lock()  # claims are this process's: two tasks of it would both hold one
         holding = claims if promises is None else None
         filters = catalogue.account.is_api_filter_enabled
-        matcher = Matcher(client, redis, names, file.defaults.country, filters, promises, holding)
+        country = file.defaults.country
+        self.contacts = ContactList(client, ContactIndex(redis, names), country)
+        self.matcher = matcher = Matcher(client, redis, names, country, filters, promises, holding, self.contacts)
         self._planner = Planner(client, redis, names, catalogue, matcher, zone)
         journal = Journal(redis, names)
         self._recovery = Recovery(client, redis, names, catalogue, zone, journal, claims, settle)

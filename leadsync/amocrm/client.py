@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -29,7 +29,13 @@ from leadsync.amocrm.retry import RetryPolicy
 from leadsync.amocrm.transport import Transport
 from leadsync.amocrm.wire import Timeouts, WriteGuard, open_http
 from leadsync.amocrm.writing import ComplexResult, UpdateResult
-from leadsync.errors import AmoCRMForbidden, AmoCRMUnknownOutcome
+from leadsync.errors import (
+    AmoCRMAPIError,
+    AmoCRMForbidden,
+    AmoCRMNotFound,
+    AmoCRMUnknownOutcome,
+    AmoCRMValidationError,
+)
 from leadsync.events import LeadCreated, Listener, ignore
 
 logger = logging.getLogger("leadsync.amocrm")
@@ -254,6 +260,31 @@ class AmoCRMClient:
         """Every entity of the account, page by page. Orders that work: id, updated_at; for leads also created_at."""
         query = [(f"order[{order}]", direction), *reading.with_parts(with_)]
         return reading.pages(self._transport, f"/{entity}", entity, query=query, limit=limit)
+
+    def pages_ahead(self, entity: EntityType, *, at_once: int) -> AsyncGenerator[list[dict[str, Any]]]:
+        """Every entity by id, 250 a page, several pages under way at a time.
+
+        Who deletes an entity meanwhile shifts those after it by one, and one may be left out: see `deleted_since`.
+        """
+        return reading.pages_ahead(self._transport, f"/{entity}", entity, query=reading.by_id("asc"), at_once=at_once)
+
+    async def page(self, entity: EntityType, number: int) -> list[dict[str, Any]]:
+        """One page of 250 entities by id; empty beyond the last."""
+        return await reading.one_page(self._transport, f"/{entity}", entity, number, query=reading.by_id("asc"))
+
+    async def deleted_since(self, entity: EntityType, since: int) -> bool:
+        """Whether somebody deleted or merged entities since a time (unix seconds); also when amoCRM does not tell."""
+        kinds = (f"{entity.removesuffix('s')}_deleted", "entity_merged")
+        query: list[tuple[str, str | int]] = [
+            *(("filter[type][]", one) for one in kinds),
+            ("filter[created_at][from]", since),
+            ("limit", 1),
+        ]
+        try:
+            answer = await self._transport.request("GET", "/events", query=query, expected=(AmoCRMAPIError,))
+        except (AmoCRMForbidden, AmoCRMNotFound, AmoCRMValidationError):
+            return True
+        return bool(writing.embedded(answer, "events"))
 
     def newest(
         self, entity: EntityType, *, until_id: int, with_: Iterable[str] = ()

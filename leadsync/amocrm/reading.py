@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from itertools import count
 from typing import Any
 
 from leadsync.amocrm.transport import Query, Transport
@@ -32,16 +34,49 @@ async def pages(
 
     A short page is no end: a filter inside the CRM may thin a page out.
     """
-    page = 1
-    while True:
-        asked = [*query, ("page", page), ("limit", limit)]
-        answer = await transport.request("GET", path, query=asked, expected=expected)
-        found = embedded(answer, key)
+    for number in count(1):
+        found, more = await _page(transport, path, key, [*query, ("page", number), ("limit", limit)], expected)
         if found:
             yield found
-        if not isinstance(answer, dict) or not (answer.get("_links") or {}).get("next"):
+        if not more:
             return
-        page += 1
+
+
+async def pages_ahead(
+    transport: Transport, path: str, key: str, *, query: Query, at_once: int
+) -> AsyncGenerator[list[dict[str, Any]], None]:
+    """The same pages, `at_once` of them under way at a time; the last ones may be asked for in vain."""
+    waiting: deque[asyncio.Task[tuple[list[dict[str, Any]], bool]]] = deque()
+    numbers = count(1)
+
+    async def read(number: int) -> tuple[list[dict[str, Any]], bool]:
+        return await _page(transport, path, key, [*query, ("page", number), ("limit", PAGE)])
+
+    try:
+        more = True
+        while more:
+            while len(waiting) < at_once:
+                waiting.append(asyncio.create_task(read(next(numbers))))
+            found, more = await waiting.popleft()
+            if found:
+                yield found
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def one_page(transport: Transport, path: str, key: str, number: int, *, query: Query) -> list[dict[str, Any]]:
+    """One page of a list by its number; empty beyond the end."""
+    return (await _page(transport, path, key, [*query, ("page", number), ("limit", PAGE)]))[0]
+
+
+async def _page(
+    transport: Transport, path: str, key: str, query: Query, expected: tuple[type[AmoCRMAPIError], ...] = ()
+) -> tuple[list[dict[str, Any]], bool]:
+    """The items of one page, and whether there is a next one."""
+    answer = await transport.request("GET", path, query=query, expected=expected)
+    return embedded(answer, key), isinstance(answer, dict) and bool((answer.get("_links") or {}).get("next"))
 
 
 async def everything(transport: Transport, path: str, key: str, *, query: Query = ()) -> list[dict[str, Any]]:

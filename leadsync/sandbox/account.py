@@ -8,13 +8,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from .entities import KINDS, Entity, Note
+from .events import Event
 from .fields import Field, FieldBook
 from .links import End, Link, Links
 from .settings import Content, Pipeline, Status, Tag, User
 from .shelf import Shelf
 from .storage import ContentFile
 
-CONTENT_KINDS = (*KINDS, "notes", "tags", "links", "fields", "pipelines", "users", "facts")
+CONTENT_KINDS = (*KINDS, "notes", "tags", "links", "fields", "pipelines", "users", "facts", "events")
 
 
 @dataclass(slots=True)
@@ -39,6 +40,7 @@ class Account:
         self.notes: dict[str, Shelf[Note]] = {kind: Shelf() for kind in KINDS}
         self.links = Links()
         self.tags: dict[int, Tag] = {}
+        self.events: dict[str, Event] = {}
         self._tag_ids: dict[tuple[str, str], int] = {}
         self._notes_of: dict[End, list[int]] = {}
         self._start(content)
@@ -104,7 +106,7 @@ class Account:
 
     def next_id(self, counter: str, step: int = 2) -> int:
         """A new id: counters grow by an even step, as ids of a busy account never come one after another."""
-        self.counters[counter] += step
+        self.counters[counter] = self.counters.get(counter, 0) + step
         self.file.keep("facts", "counters", Facts(self.counters))
         return self.counters[counter]
 
@@ -123,6 +125,12 @@ class Account:
             self.notes[kind].remove(note_id)
             self._dropped("notes", note_id)
         self._dropped(kind, id)
+        self._happened(f"{kind.removesuffix('s')}_deleted", kind.removesuffix("s"), id)
+
+    def _happened(self, what: str, entity: str, id: int) -> None:
+        event = Event(f"e{self.next_id('events')}", what, id, entity, 0, self.now())
+        self.events[event.id] = event
+        self._kept("events", event.id, event)
 
     def put_note(self, note: Note) -> None:
         """Adds a note, or takes note that it changed."""
@@ -193,6 +201,7 @@ class Account:
             self.notes[kind].clear()
         self.links.clear()
         self.tags.clear()
+        self.events.clear()
         self._tag_ids.clear()
         self._notes_of.clear()
         self.file.wipe(*CONTENT_KINDS)
@@ -250,6 +259,8 @@ class Account:
             self.notes[note.kind].put(note)
         for _, row in self.file.rows("tags"):
             self._put_tag(Tag(**row))
+        for id, row in self.file.rows("events"):
+            self.events[id] = Event(**row)
         for _, row in self.file.rows("links"):
             self.links.add(Link(tuple(row["one"]), tuple(row["other"]), row["is_main"]))
 

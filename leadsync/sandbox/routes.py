@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from . import routes_control as control
 from . import routes_entities as entities
+from . import routes_events as events
 from . import routes_fields as fields
 from . import routes_links as links
 from . import routes_notes as notes
@@ -73,7 +74,7 @@ _SINGLE: Table = [
     ("GET", "/api/v4/users", settings.list_users),
     ("GET", "/api/v4/users/{id:int}", settings.read_user),
     ("GET", "/api/v4/catalogs", settings.list_nothing),
-    ("GET", "/api/v4/events", settings.list_events),
+    ("GET", "/api/v4/events", events.list_events),
     ("GET", "/oauth", oauth.consent),
     ("POST", "/oauth2/access_token", oauth.exchange),
     ("GET", "/oauth2/account/current/subdomain", oauth.subdomain),

@@ -10,14 +10,10 @@ from starlette.responses import Response
 
 from .answers import counted, hal, nothing, page_links, self_link, tail
 from .calls import Call
-from .refusals import Mistakes, invalid, problem
+from .refusals import problem
 from .replica import Replica
 from .selection import DEFAULT_PAGE, Page, paged
 from .settings import Pipeline, User
-
-EVENT_WITH = frozenset(
-    ["contact_name", "lead_name", "company_name", "catalog_element_name", "customer_name", "catalog_name"]
-)
 
 
 def read_account(replica: Replica, call: Call) -> Response:
@@ -151,13 +147,4 @@ def list_loss_reasons(replica: Replica, call: Call) -> Response:
 
 def list_nothing(replica: Replica, call: Call) -> Response:
     """`GET /api/v4/catalogs`: this account has none."""
-    return nothing()
-
-
-def list_events(replica: Replica, call: Call) -> Response:
-    """`GET /api/v4/events`: none are kept; an unknown `with` is refused, as amoCRM does here and nowhere else."""
-    if call.wanted() - EVENT_WITH:
-        mistakes = Mistakes()
-        mistakes.other("InvalidWith", "with", "Invalid with parameter given")
-        raise invalid({"0": mistakes})
     return nothing()

@@ -1,14 +1,15 @@
 """Match: who is it? One person becomes one contact, in any spelling of phone or e-mail.
 
-First what we remember about the record, then what we know about its phones and e-mails, then the account's search. The
-search is full-text over every field, so a hit counts only when the contact really holds the phone or e-mail
-(amocrm-api-php #515: the first hit, unchecked, overwrote a stranger).
+First what we remember about the record, then what we know about its phones and e-mails, then the index of the
+account's contacts, then its search. The index may be stale and the search is full-text over every field, so a hit
+counts only when the contact really holds the phone or e-mail (amocrm-api-php #515: the first hit, unchecked, overwrote
+a stranger). Of several contacts with one phone the oldest wins.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,11 +20,12 @@ from leadsync.mapping.contact_keys import last_digits
 from leadsync.state.claims import Claims
 from leadsync.state.namespace import Namespace
 from leadsync.state.people import latest_change, load_people
+from leadsync.sync.contact_list import ContactList
 from leadsync.sync.people import Member, Person, group, merge_same
 from leadsync.sync.resolve import contact_keys_of
 
-PAGES_PER_SEARCH = 4
-"""One page of the contact list is read for so many people who would have to be searched."""
+MOST_TWINS = 100
+"""People of whom it is told that they stand in several contacts."""
 
 
 @dataclass(slots=True)
@@ -32,7 +34,9 @@ class Matcher:
 
     `promises` is filled by a plan that is not applied: which record would create the contact of a contact key. `claims`
     is given where plans are applied: a contact that was found is then this process's until it gives everything back, so
-    that nobody else adds a phone to what we have read. `filters`: the account has amoCRM's paid filters.
+    that nobody else adds a phone to what we have read. `filters`: the account has amoCRM's paid filters. `contacts` is
+    given wherever `client` is. `twins` tells, by the contact that was taken, of all that hold the same phone or e-mail;
+    `searches` counts.
     """
 
     client: AmoCRMClient | None
@@ -42,6 +46,9 @@ class Matcher:
     filters: bool = False
     promises: dict[str, str] | None = None
     claims: Claims | None = None
+    contacts: ContactList | None = None
+    twins: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    searches: int = 0
     _turn: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(8))
 
     async def people(self, members: Sequence[Member]) -> list[Person]:
@@ -104,17 +111,43 @@ class Matcher:
             self.promises.setdefault(key, promised or person.members[0].key)
 
     async def _find(self, strangers: Sequence[Person]) -> None:
-        """Find strangers in the account: by reading its contacts where they are few, else by searching."""
-        if self.client is None:
+        """Find strangers in the account: by the index of its contacts, or by searching."""
+        if self.client is None or self.contacts is None:
             return
-        keys = {key for person in strangers for key in person.keys}
-        listed, whole = await self._listed(keys)
+        keys = list(dict.fromkeys(key for person in strangers for key in person.keys))
+        is_whole = bool(keys) and await self.contacts.ready(len(keys))
+        doubtful = await self._by_index(strangers, await self.contacts.index.find(keys))
+        await self._search_all(
+            [one for one in strangers if one.contact_id is None and (not is_whole or one in doubtful)]
+        )
+
+    async def _by_index(self, strangers: Sequence[Person], hits: Mapping[str, Sequence[int]]) -> list[Person]:
+        """Give strangers the contacts that the index names, once read and verified; those it misleads come back."""
+        assert self.client is not None
+        assert self.contacts is not None
+        if not hits:
+            return []
+        ids = {one for found in hits.values() for one in found}
+        bodies = await self.client.get_many("contacts", ids, filters=self.filters)
+        holders = {key: [one for one in ids if self._holds(bodies.get(one), key)] for key, ids in hits.items()}
+        await self.contacts.index.correct((key, one) for key in hits for one in hits[key] if one not in holders[key])
+        misled = []
         for person in strangers:
-            found = next((key for key in person.keys if key in listed), None)
-            if found is not None:
-                person.take(listed[found])
-        if not whole:
-            await self._search_all([one for one in strangers if one.contact_id is None])
+            asked = [key for key in person.keys if key in hits]
+            found = next((holders[key] for key in asked if holders[key]), None)
+            if found:
+                person.take(bodies[found[0]])
+                self._tell_twins(found)
+            elif asked:
+                misled.append(person)
+        return misled
+
+    def _holds(self, body: dict[str, Any] | None, key: str) -> bool:
+        return body is not None and not body.get("is_deleted") and key in contact_keys_of(body, self.country)
+
+    def _tell_twins(self, ids: Sequence[int]) -> None:
+        if len(ids) > 1 and len(self.twins) < MOST_TWINS:
+            self.twins[ids[0]] = tuple(ids)
 
     async def _search_all(self, strangers: Sequence[Person]) -> None:
         """Search for each; the first error stops the others, so that a ban is not met with more requests."""
@@ -124,27 +157,6 @@ class Matcher:
                     tasks.create_task(self._search(person))
         except ExceptionGroup as failed:
             raise failed.exceptions[0] from None
-
-    async def _listed(self, keys: set[str]) -> tuple[dict[str, dict[str, Any]], bool]:
-        """The oldest contact of each key among the account's contacts, and whether all contacts were read.
-
-        A page of 250 costs what one search costs, so a quarter of the searches is spent on reading first: a small
-        account is then known whole.
-        """
-        assert self.client is not None
-        found: dict[str, dict[str, Any]] = {}
-        left = len(keys) // PAGES_PER_SEARCH
-        if not left:
-            return found, not keys
-        async for page in self.client.pages("contacts"):
-            for body in page:
-                for key in keys & contact_keys_of(body, self.country):
-                    if not body.get("is_deleted"):
-                        found.setdefault(key, body)
-            if not left:
-                return found, False
-            left -= 1
-        return found, True
 
     async def _search(self, person: Person) -> None:
         for key in person.keys:
@@ -156,7 +168,11 @@ class Matcher:
 
     async def _searched(self, key: str) -> dict[str, Any] | None:
         assert self.client is not None
+        assert self.contacts is not None
+        self.searches += 1
+        await self.contacts.index.searched(1)
         kind, _, value = key.partition(":")
         hits = await self.client.search("contacts", last_digits(value) if kind == "phone" else value)
-        verified = [one for one in hits if not one.get("is_deleted") and key in contact_keys_of(one, self.country)]
-        return min(verified, key=lambda one: int(one["id"]), default=None)
+        verified = sorted((one for one in hits if self._holds(one, key)), key=lambda one: int(one["id"]))
+        self._tell_twins([int(one["id"]) for one in verified])
+        return verified[0] if verified else None
