@@ -3,48 +3,98 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from math import ceil
 
-from leadsync.chunks import Selection, read_chunks
+from leadsync.chunks import Chunk, Selection, read_chunks
 from leadsync.events import RecordsDone
 from leadsync.intake import Intake
 from leadsync.project import Connections
 from leadsync.steps import Done, Steps, refusal
-from leadsync.sync.changes import RecordPlan
-from leadsync.sync.results import Plan, RunReport
+from leadsync.sync.changes import RecordPlan, Step
+from leadsync.sync.cost import mark_reads, write_requests
+from leadsync.sync.foreseen import Foreseen
+from leadsync.sync.payload import request_id
+from leadsync.sync.results import Plan, RefusedRow, RequestCounter, RunReport, refusal_row
+from leadsync.sync.send import NotAccepted
 
 MOST_ROWS = 1000
 """Refused records that a report names; all of them stand in `leadsync failed list`."""
 
 
-async def plan_records(connections: Connections, steps: Steps, intake: Intake, selection: Selection) -> Plan:
-    """Plan the records of a source. Raises AmoCRMAPIError, StateUnavailable."""
-    started = time.perf_counter()
-    plan = Plan(intake.source.name)
-    size = connections.project.file.amocrm.batch_size
-    async with aclosing(read_chunks(connections, intake, selection)) as chunks:
-        async for chunk in chunks:
-            plans = await steps.plan(intake, list(chunk.taken.values()))
-            failed = [refusal(one.key, one.place, one.refusal) for one in plans if one.refusal is not None]
-            ended = [*chunk.ended, *failed]
-            steps.tell(ended)
-            for done in ended:
-                count(plan, done)
-            _add(plan, [one for one in plans if one.refusal is None], size)
-            connections.listeners(RecordsDone(len(chunk)))
+async def plan_records(
+    connections: Connections,
+    steps: Steps,
+    intake: Intake,
+    selection: Selection,
+    planned: Callable[[Chunk], None] | None = None,
+) -> Plan:
+    """Plan the records of a source; `planned` is shown each chunk. Raises AmoCRMAPIError, StateUnavailable."""
+    started, requests = time.perf_counter(), RequestCounter()
+    planning = _Planning(connections, steps, intake)
+    connections.listeners.add(requests)
+    try:
+        async with aclosing(read_chunks(connections, intake, selection)) as chunks:
+            async for chunk in chunks:
+                await planning.add(chunk)
+                if planned is not None:
+                    planned(chunk)
+                connections.listeners(RecordsDone(len(chunk)))
+    finally:
+        connections.listeners.remove(requests)
+    plan = planning.plan
+    plan.reads = requests.total + await mark_reads(connections.redis, connections.names, plan.steps)
     plan.seconds = time.perf_counter() - started
     return plan
 
 
-def _add(plan: Plan, plans: Sequence[RecordPlan], batch_size: int) -> None:
-    plan.outcomes.update(one.outcome for one in plans)
-    plan.changes += [step.change for one in plans for step in one.steps]
-    plan.kept += [kept for one in plans for kept in one.kept]
-    plan.joined += [one.joined for one in plans if one.joined is not None]
-    plan.steps.update(step.route for one in plans for step in one.steps)
-    plan.requests = sum(ceil(number / batch_size) for number in plan.steps.values())
+class _Planning:
+    """A plan that grows chunk by chunk, as a run would go through them."""
+
+    def __init__(self, connections: Connections, steps: Steps, intake: Intake) -> None:
+        self.plan = Plan(intake.source.name)
+        self._steps = steps
+        self._intake = intake
+        self._foreseen = Foreseen()
+        self._batch_size = connections.project.file.amocrm.batch_size
+
+    async def add(self, chunk: Chunk) -> None:
+        """Plan one chunk."""
+        plans = await self._steps.plan(self._intake, list(chunk.taken.values()))
+        failed = [refusal(one.key, one.place, one.refusal) for one in plans if one.refusal is not None]
+        ended = [*chunk.ended, *failed]
+        self._steps.tell(ended)
+        for done in ended:
+            count(self.plan, done)
+        await self._add([one for one in plans if one.refusal is None])
+
+    async def _add(self, plans: Sequence[RecordPlan]) -> None:
+        before = await self._steps.refused.find([one.key for one in plans])
+        held = self._foreseen.refused(plans, {item.request_id: item for one in before.values() for item in one.items})
+        plan, sent = self.plan, list[Step]()
+        for one in plans:
+            items = [no for name in _names(one) if (no := held.get(name)) is not None]
+            count(plan, Done(one.key, one.place, "failed" if items else one.outcome, refused=_rows(one, items)))
+            sent += [step for step in one.steps if step.request_id not in held]
+            plan.kept += one.kept
+            plan.joined += [one.joined] if one.joined is not None else []
+            if one.reason:
+                plan.reasons[one.key] = one.reason
+        plan.changes += [step.change for step in sent]
+        plan.steps.update(step.route for step in sent)
+        plan.writes += write_requests(sent, self._batch_size)
+
+
+def _names(plan: RecordPlan) -> list[str]:
+    """The items whose refusal is this record's failure: its own, and the contact that another record makes for it."""
+    owner = plan.contact.partition(":")[2] if isinstance(plan.contact, str) else plan.key
+    shared = [] if owner == plan.key else [request_id("contact", owner)]
+    return [*(step.request_id for step in plan.steps), *shared]
+
+
+def _rows(plan: RecordPlan, refused: Sequence[NotAccepted]) -> list[RefusedRow]:
+    """Items that amoCRM refused before: they are not sent again as they are."""
+    return [refusal_row(plan.key, plan.place, one) for one in refused]
 
 
 def count(result: Plan | RunReport, done: Done) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from zoneinfo import ZoneInfo
+
 import click
 
 from leadsync.cli.main_task import run_async
 from leadsync.cli.options import check_found, format_option, project_options, selection_options
-from leadsync.cli.output import ProgressBar, print_json, print_lines
+from leadsync.cli.output import ProgressBar, print_document, print_json, print_lines
+from leadsync.config.loader import Project
 from leadsync.pipeline import Pipeline
+from leadsync.report.plan_html import plan_html
 from leadsync.report.plan_json import plan_json
+from leadsync.report.plan_markdown import plan_markdown
 from leadsync.report.plan_text import plan_lines
 from leadsync.sync.results import Plan
 
@@ -18,11 +23,18 @@ SOME_REFUSED = 3
 
 @click.command("dry-run")
 @selection_options
-@format_option("text", "json")
+@format_option("text", "json", "markdown", "html")
+@click.option("-v", "--verbose", is_flag=True, help="Say of every value where it comes from; show notes whole.")
 @click.option("--exit-code", is_flag=True, help="End with 2 when there are changes.")
 @project_options
 def command(
-    source: str | None, limit: int | None, record: str | None, format_: str, exit_code: bool, config: str | None
+    source: str | None,
+    limit: int | None,
+    record: str | None,
+    format_: str,
+    exit_code: bool,
+    verbose: bool,
+    config: str | None,
 ) -> int:
     """Show what a run would do: who is created, what changes, which notes are added. Nothing is written.
 
@@ -30,21 +42,32 @@ def command(
     Examples:
       leadsync dry-run
       leadsync dry-run --record telegram:42
+      leadsync dry-run --verbose
       leadsync dry-run --format json | jq .summary
+      leadsync dry-run --format html > plan.html
     """
-    plan, rate = run_async(_plan(source, limit, record, config))
+    plan, project = run_async(_plan(source, limit, record, config))
     check_found(record, plan.records)
-    if format_ == "json":
-        print_json(plan_json(plan, requests_per_second=rate))
-    else:
-        print_lines(plan_lines(plan, requests_per_second=rate))
+    _show(plan, project, format_, verbose)
     if plan.refused:
         return SOME_REFUSED
     return THERE_ARE_CHANGES if exit_code and plan.changes else 0
 
 
-async def _plan(source: str | None, limit: int | None, record: str | None, config: str | None) -> tuple[Plan, float]:
+def _show(plan: Plan, project: Project, format_: str, verbose: bool) -> None:
+    rate, zone = project.file.amocrm.requests_per_second, ZoneInfo(project.file.defaults.timezone)
+    if format_ == "json":
+        print_json(plan_json(plan, requests_per_second=rate))
+    elif format_ == "markdown":
+        print_document([plan_markdown(plan, requests_per_second=rate, zone=zone)])
+    elif format_ == "html":
+        print_document(plan_html(plan, requests_per_second=rate, zone=zone))
+    else:
+        print_lines(plan_lines(plan, requests_per_second=rate, zone=zone, verbose=verbose))
+
+
+async def _plan(source: str | None, limit: int | None, record: str | None, config: str | None) -> tuple[Plan, Project]:
     with ProgressBar("dry-run") as progress:
         async with Pipeline.from_file(config, listener=progress) as pipeline:
             plan = await pipeline.plan(source, limit=limit, record=record)
-            return plan, pipeline.project.file.amocrm.requests_per_second
+            return plan, pipeline.project

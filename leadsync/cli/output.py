@@ -65,9 +65,18 @@ def print_json(document: Any) -> None:
     text = orjson.dumps(document, option=orjson.OPT_INDENT_2).decode()
     if not takes_unicode():
         text = json.dumps(orjson.loads(text), indent=2)
-    for start in range(0, len(text), _PIECE):
-        sys.stdout.write(text[start : start + _PIECE])
-    sys.stdout.write("\n")
+    _write([text, "\n"])
+
+
+def print_document(parts: Iterable[str]) -> None:
+    """Print a document as it is, without wrapping or colour; where stdout has no Unicode, with HTML's escapes."""
+    _write(parts if takes_unicode() else (one.encode("ascii", "xmlcharrefreplace").decode() for one in parts))
+
+
+def _write(parts: Iterable[str]) -> None:
+    for part in parts:
+        for start in range(0, len(part), _PIECE):
+            sys.stdout.write(part[start : start + _PIECE])
     sys.stdout.flush()
 
 

@@ -1,62 +1,113 @@
-"""A plan as a diff for the terminal: `+` create, `~` update with before → after, `!` kept, `✗` refused."""
+"""A plan as a diff for the terminal: `+` create, `~` update with before → after, `!` kept, `→` joins, `✗` refused."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import groupby
+from collections.abc import Iterator
+from datetime import UTC, tzinfo
 
 from rich.text import Text
 
-from leadsync.sync.changes import Change, FieldChange
+from leadsync.report import words
+from leadsync.report.record_diff import RecordDiff, record_diffs
+from leadsync.sync.changes import Change, FieldChange, Joined, Kept
 from leadsync.sync.results import Plan, RefusedRow
 
 NOTE_LINES = 6
-"""Lines of a note that are shown; the rest is counted."""
+"""Lines of a note that are shown; the rest is counted. All are, where the origins are."""
 
-NOUNS = {"contact": "contact", "lead": "lead", "note": "note", "link": "link"}
+LONGEST_VALUE = 2000
+"""Characters of a value that are shown; the rest is counted."""
+
+SIGNS = {"create": ("+", "green"), "update": ("~", "yellow")}
 
 
-def plan_lines(plan: Plan, *, requests_per_second: float) -> Iterator[Text]:
-    """The whole plan, line by line."""
-    for key, changes in groupby(plan.changes, key=lambda one: one.key):
-        yield Text(key, style="bold")
-        for change in changes:
-            yield from change_lines(change)
-        yield Text()
-    for row in plan.refused:
-        yield from refused_lines(row)
+def plan_lines(plan: Plan, *, requests_per_second: float, zone: tzinfo = UTC, verbose: bool = False) -> Iterator[Text]:
+    """The whole plan, line by line; `verbose` says of every value where it comes from. Times are told in `zone`."""
+    for diff in record_diffs(plan):
+        yield from diff_lines(diff, zone=zone, verbose=verbose)
+        if not diff.refused:
+            yield Text()
     yield from summary_lines(plan, requests_per_second)
 
 
-def change_lines(change: Change) -> Iterator[Text]:
+def diff_lines(diff: RecordDiff, *, zone: tzinfo = UTC, verbose: bool = False) -> Iterator[Text]:
+    """Everything about one record, under its key; a refused one in a line of its own."""
+    if diff.changes or diff.kept or diff.joined or diff.reason:
+        yield Text(words.visible(diff.key), style="bold")
+    for joined in diff.joined:
+        yield joined_line(joined)
+    for change in diff.changes:
+        yield from change_lines(change, verbose=verbose)
+    for number, kept in enumerate(diff.kept):
+        if not number or (kept.entity, kept.id) != (diff.kept[number - 1].entity, diff.kept[number - 1].id):
+            yield _kept_title(kept, zone)
+        yield from kept_lines(kept, verbose=verbose)
+    if diff.reason:
+        yield Text("  = ", style="dim").append(diff.reason)
+    for row in diff.refused:
+        yield from refused_lines(row)
+
+
+def change_lines(change: Change, *, verbose: bool = False) -> Iterator[Text]:
     """One change: what and why, then its values."""
-    sign, style = ("+", "green") if change.action == "create" else ("~", "yellow")
-    number = f" {change.id}" if change.id else ""
-    yield Text(f"  {sign} {NOUNS[change.entity]}{number}", style=style).append(f"  ({change.reason})", style="dim")
+    sign, style = SIGNS[change.action]
+    yield Text(f"  {sign} {words.title(change)}", style=style).append(f"  ({change.reason})", style="not bold dim")
+    if (company := words.company(change)) is not None:
+        yield Text(f"      contact: {company}")
     for field in change.fields:
-        yield from note_lines(field) if change.entity == "note" else [field_line(field, style)]
+        shown = note_lines(field, verbose) if change.entity == "note" else field_lines(field, style)
+        yield from shown
+        if verbose and field.origin is not None:
+            yield Text(f"          {words.visible(words.source_of(field.origin))}", style="dim")
 
 
-def field_line(field: FieldChange, style: str) -> Text:
-    """One value, with what stood there before."""
-    line = Text(f"      {field.name}: ")
+def field_lines(field: FieldChange, style: str) -> Iterator[Text]:
+    """One value, with what stood there before, and why."""
+    line = Text(f"      {words.visible(field.name)}: ")
     if field.before is not None:
-        line.append(field.before, style="red").append(" → ", style="dim")
-    return line.append(field.after or "", style=style)
+        line.append(_value(field.before), style="red").append(" → ", style="dim")
+    line.append(_value(field.after or ""), style=style)
+    if why := words.why(field):
+        line.append(f"  ({words.visible(why)})", style="dim")
+    yield line
 
 
-def note_lines(field: FieldChange) -> Iterator[Text]:
+def note_lines(field: FieldChange, verbose: bool = False) -> Iterator[Text]:
     """A note as the lines it adds; a long one is cut for the eye only."""
-    lines = [line for line in (field.after or "").splitlines() if line.strip()]
-    for line in lines[:NOTE_LINES]:
-        yield Text("      + ", style="green").append(line)
-    if len(lines) > NOTE_LINES:
-        yield Text(f"      … and {len(lines) - NOTE_LINES} more lines", style="dim")
+    lines = [line for line in words.visible(field.after or "").splitlines() if line.strip()]
+    shown = lines if verbose else lines[:NOTE_LINES]
+    for line in shown:
+        yield Text("      + ", style="green").append(words.cut(line, LONGEST_VALUE))
+    if len(lines) > len(shown):
+        yield Text(f"      … and {words.counted(len(lines) - len(shown), 'more line')}", style="dim")
+
+
+def joined_line(joined: Joined) -> Text:
+    """Which lead a talk goes into, and why."""
+    line = Text(f"  → {words.visible(words.joins(joined))}", style="cyan")
+    return line.append(f"  ({joined.reason})", style="not bold dim") if joined.reason else line
+
+
+def _kept_title(kept: Kept, zone: tzinfo) -> Text:
+    line = Text(f"  ! {kept.entity} {kept.id}", style="magenta")
+    last = words.last_change(kept, zone)
+    return line.append(f"  ({words.visible(last)})", style="not bold dim") if last else line
+
+
+def kept_lines(kept: Kept, *, verbose: bool = False) -> Iterator[Text]:
+    """A value that stays: what stands, what the talk says, and why."""
+    now = "empty" if kept.now is None else _value(kept.now)
+    line = Text(f"      {words.visible(kept.name)}: ").append(now, style="magenta").append(" stays; the talk says ")
+    line.append(_value(kept.wanted))
+    yield line.append(f"  ({words.visible(kept.why)})", style="dim") if kept.why else line
+    if verbose and kept.origin is not None:
+        yield Text(f"          {words.visible(words.source_of(kept.origin))}", style="dim")
 
 
 def refused_lines(row: RefusedRow) -> Iterator[Text]:
     """A refused record: where, why, and what to do."""
-    yield Text(f"  ✗ {row.key}", style="bold red").append(f"  {row.field}" if row.field else "", style="red")
+    key = words.visible(row.key)
+    yield Text(f"  ✗ {key}", style="bold red").append(f"  {row.field}" if row.field else "", style="red")
     yield Text(f"      {row.reason}")
     if row.where:
         yield Text(f"      at {row.where}", style="dim")
@@ -64,22 +115,19 @@ def refused_lines(row: RefusedRow) -> Iterator[Text]:
         yield Text(f"      what to do: {row.do}", style="dim")
 
 
-def summary_lines(plan: Plan, requests_per_second: float) -> Iterable[Text]:
+def summary_lines(plan: Plan, requests_per_second: float) -> Iterator[Text]:
     """The counts, and what a run would cost."""
     if not plan.changes and not plan.refused:
         yield Text(f"no changes ({plan.records} records looked at)", style="green")
-    counts = plan.outcomes
-    yield Text(
-        f"{plan.records} records: {counts['create']} to create, {counts['update']} to update, "
-        f"{counts['unchanged']} unchanged, {counts['skipped']} skipped, {counts['failed']} refused"
-    )
-    if plan.requests:
-        yield Text(_cost(plan.requests, requests_per_second), style="dim")
+    elif plan.outcomes["unchanged"]:
+        yield Text(f"  = {plan.outcomes['unchanged']} unchanged", style="dim")
+    yield Text(words.counts(plan))
+    if plan.writes:
+        yield Text(words.cost(plan, requests_per_second), style="dim")
     for warning in plan.warnings:
         yield Text(f"warning: {warning}", style="yellow")
 
 
-def _cost(requests: int, rate: float) -> str:
-    seconds = requests / rate
-    lasting = f"about {seconds:.0f} s" if seconds >= 1 else "less than a second"
-    return f"{requests} write request{'s' if requests > 1 else ''}, {lasting} at {rate:g} per second"
+def _value(text: str) -> str:
+    """A value for a line of its own; the further lines of a long text stand under its beginning."""
+    return words.cut(words.visible(text), LONGEST_VALUE).replace("\n", "\n          ")

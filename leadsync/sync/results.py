@@ -29,17 +29,25 @@ class RefusedRow:
 
 @dataclass(slots=True)
 class Plan:
-    """What a run would do. `outcomes` counts records; `requests` is what sending it takes."""
+    """What a run would do. `outcomes` counts records by what becomes of them; `reasons` says of keys why nothing is done
+    for them where one might expect it.
+
+    `requests` is what a run would ask of amoCRM: `reads` to look things up, as planning did, and `writes` to send the
+    changes. It is more where amoCRM refuses items or loses answers; where a source holds more than a chunk of records,
+    what the first chunks create is looked up by id in the later ones, which a plan can only search for.
+    """
 
     source: str
     changes: list[Change] = field(default_factory=list)
     kept: list[Kept] = field(default_factory=list)
     joined: list[Joined] = field(default_factory=list)
+    reasons: dict[str, str] = field(default_factory=dict)
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     refused: list[RefusedRow] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     steps: Counter[Route] = field(default_factory=Counter)
-    requests: int = 0
+    reads: int = 0
+    writes: int = 0
     seconds: float = 0.0
 
     @property
@@ -47,10 +55,18 @@ class Plan:
         """How many records were looked at."""
         return sum(self.outcomes.values())
 
+    @property
+    def requests(self) -> int:
+        """How many requests a run would make."""
+        return self.reads + self.writes
+
 
 @dataclass(slots=True)
 class RunReport:
-    """What a run did. `created` and `updated` count `contacts`, `leads`, `notes`; `seconds` is its whole time."""
+    """What a run did. `created` and `updated` count `contacts`, `leads`, `notes`; `seconds` is its whole time.
+
+    `remarks` is what a person may want to know though nothing is wrong.
+    """
 
     run_id: str
     source: str
@@ -63,6 +79,7 @@ class RunReport:
     requests: Mapping[str, int] = field(default_factory=dict)
     throttled: int = 0
     seconds: float = 0.0
+    remarks: list[str] = field(default_factory=list)
 
     @property
     def records(self) -> int:
@@ -92,6 +109,7 @@ class RunReport:
             "seconds": round(self.seconds, 3),
             "refused": [asdict(one) for one in self.refused],
             "warnings": self.warnings,
+            "remarks": self.remarks,
         }
 
 
@@ -116,6 +134,11 @@ class RequestCounter:
         if isinstance(event, RequestFinished):
             self.by_route[f"{event.method} {event.route}"] += 1
             self.throttled += event.status == 429
+
+    @property
+    def total(self) -> int:
+        """How many requests were counted since they were taken last."""
+        return sum(self.by_route.values())
 
     def taken(self) -> tuple[dict[str, int], int]:
         """The counts since they were taken last; counting starts anew."""
