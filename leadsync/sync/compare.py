@@ -6,37 +6,52 @@ the record that wrote it; other records of the same contact only fill what is em
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from leadsync.amocrm.catalogue import Catalogue
 from leadsync.amocrm.field_values import canonical
+from leadsync.amocrm.plain_values import number_of, number_text
 from leadsync.sync.changes import digest
+from leadsync.sync.recognise import plain
 from leadsync.sync.resolve import Value
+from leadsync.sync.shown import shown_values
 
 Verdict = Literal["same", "set", "kept", "left"]
 """`same`: nothing to do; `set`: write it; `kept`: somebody else's value stays; `left`: only written at creation."""
 
 
 def mark(value: Value, key: str) -> str:
-    """What we remember of a written value: its digest and whose it is."""
-    return f"{digest(value.canonical)}:{digest(key)}"
+    """What we remember of a written value: its digest and whose it is, and the digest of what amoCRM may have cut."""
+    both = f"{digest(value.canonical)}:{digest(key)}"
+    return both if value.cut is None else f"{both}:{digest(value.cut)}"
+
+
+def written_by(wrote: str) -> str:
+    """The digest of the key whose record wrote a value."""
+    return wrote.split(":")[1]
+
+
+def is_as_written(current: str, wrote: str) -> bool:
+    """Whether a value is the one that was written last."""
+    whole, _, *cut = wrote.split(":")
+    return digest(current) in (whole, *cut)
 
 
 def compare(value: Value, current: str | None, wrote: str | None, key: str) -> Verdict:
     """Decide about one value of an entity that exists; `current` and `wrote` are None when there is nothing."""
-    if current == value.canonical:
+    now = current or ""
+    if now == value.canonical or (wrote is not None and now == value.cut):
         return "same"
     if value.write == "overwrite":
         return "set"
     if value.write == "create":
         return "left"
     if wrote is None:
-        return "set" if current is None else "kept"
-    written, _, owner = wrote.partition(":")
-    ours = owner == digest(key) and current is not None and digest(current) == written
-    return "set" if ours else "kept"
+        return "kept" if now else "set"
+    return "set" if written_by(wrote) == digest(key) and is_as_written(now, wrote) else "kept"
 
 
 class Current:
@@ -59,21 +74,46 @@ class Current:
         if slot == "stage":
             return f"{self.body['pipeline_id']}:{self.body['status_id']}"
         if slot == "price":
-            return str(self.body["price"]) if self.body.get("price") else None
+            return _price(self.body.get("price"))
         if slot == "responsible":
             return str(self.body["responsible_user_id"]) if self.body.get("responsible_user_id") else None
-        return self.body.get(slot) or None
+        if slot == "name":
+            return self._name() or None
+        return plain(self.body.get(slot)) or None
+
+    def _name(self) -> str:
+        """The name; none when amoCRM made it up (`Сделка #31205`), and in our order when it turns the parts around.
+
+        An account shows its contacts' parts of a name in an order of its own (`contact_name_display_order`).
+        """
+        name = plain(self.body.get("name"))
+        if self._entity == "leads":
+            return "" if re.fullmatch(rf"\S+ #{self.body['id']}", name) else name
+        parts = [part for key in ("first_name", "last_name") if (part := plain(self.body.get(key)))]
+        joined = " ".join(parts)
+        return joined if len(parts) == 2 and sorted(joined.split()) == sorted(name.split()) else name
 
     def shown(self, slot: str) -> str | None:
         """The same for people: labels instead of ids."""
         if slot.startswith("cf:"):
-            values = self._fields.get(int(slot[3:]))
-            return ", ".join(str(one.get("value")) for one in values) if values else None
+            field = self._catalogue.field(self._entity, int(slot[3:]))
+            return shown_values(field, self._fields.get(field.id), self._zone)
         if slot == "stage":
             return self._stage_name(self.body["pipeline_id"], self.body["status_id"])
         if slot == "responsible":
             return self._user_name(self.body.get("responsible_user_id"))
-        return self.canonical(slot)
+        if slot == "price":
+            return _price(self.body.get("price"))
+        return str(self.body.get(slot) or "") or None
+
+    @property
+    def changed_by(self) -> tuple[str, float | None] | None:
+        """Which person changed the entity last, and when (unix seconds); None when it was a robot or this integration,
+        or when nobody can tell."""
+        user_id, own = self.body.get("updated_by"), self._catalogue.account.current_user_id
+        if not user_id or own is None or user_id == own:
+            return None
+        return self._user_name(user_id) or "", self.body.get("updated_at")
 
     def _stage_name(self, pipeline_id: int, status_id: int) -> str:
         for pipeline in self._catalogue.pipelines:
@@ -91,9 +131,25 @@ class Current:
         """The names of its tags."""
         return {one["name"] for one in (self.body.get("_embedded") or {}).get("tags") or []}
 
+    @property
+    def tag_keys(self) -> set[str]:
+        """Its tags as they are compared."""
+        return set(map(tag_key, self.tags))
+
     def values(self, field_code: str) -> list[dict[str, Any]]:
         """The raw values of a field named by its code (PHONE, EMAIL)."""
         for one in self.body.get("custom_fields_values") or []:
             if one.get("field_code") == field_code:
                 return list(one["values"])
         return []
+
+
+def tag_key(name: str) -> str:
+    """A tag for comparing: `VIP` and `vip ` are one."""
+    return plain(name).casefold()
+
+
+def _price(raw: Any) -> str | None:
+    """A price as a text; 0 is none."""
+    number = number_of(str(raw or ""))
+    return number_text(number) if number else None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
+from leadsync.mapping.desired import Origin
 from leadsync.state.facts import Fact
-from leadsync.sync.changes import Change, FieldChange, Kept, Route, Step
-from leadsync.sync.compare import Current, compare
-from leadsync.sync.planned import Planned, tag_facts, wrote_facts
+from leadsync.sync.changes import Change, FieldChange, Kept, Route, Step, digest
+from leadsync.sync.compare import Current, compare, tag_key
+from leadsync.sync.planned import LIST_NAMES, ListKind, Planned, list_facts, wrote_facts
+from leadsync.sync.reasons import ANOTHER, REMOVED, reason_of, told, why_added, why_kept, why_set
 from leadsync.sync.resolve import Value
 
 Wrote = Mapping[str, str]
@@ -22,46 +24,82 @@ class Comparison:
         self.facts: list[Fact] = []
         self.changed: list[FieldChange] = []
         self.kept: list[Kept] = []
+        self._reasons: list[tuple[str, str]] = []
 
     def sets(self, value: Value, key: str) -> bool:
         """Whether the value is to be written."""
         now = self.current.canonical(value.slot)
         wrote = self.wrote.get(value.slot)
         verdict = compare(value, now, wrote, key)
-        shown = self.current.shown(value.slot)
         if verdict == "kept":
-            self.kept.append(self._kept(value, shown, key))
+            why = why_kept(value.slot, now, self.wrote, digest(key))
+            shown = self.current.shown(value.slot)
+            self._keep(key, value.label, shown, value.shown, why, value.origin)
         elif verdict == "set":
-            self.changed.append(FieldChange(value.label, shown, value.shown, "", value.origin))
+            why = why_set(value, now, wrote)
+            shown = self.current.shown(value.slot) if now else None
+            self._change(value.slot, FieldChange(value.label, shown, value.shown, why, value.origin))
         # What we did not make may hold the same by a person's hand: it is not ours, and never follows the record.
         if verdict == "set" or (verdict == "same" and wrote is None and "made" in self.wrote):
             self.facts += wrote_facts(self.entity, self.id, [value], key)
         return verdict == "set"
 
-    def _kept(self, value: Value, shown: str | None, key: str) -> Kept:
-        return Kept(
-            key, self.entity, self.id, value.label, shown, value.shown, "somebody changed it", origin=value.origin
-        )
+    def adds(
+        self,
+        kind: ListKind,
+        wanted: Sequence[str],
+        there: Collection[str],
+        shown: Sequence[str],
+        origins: Mapping[str, Origin],
+        owners: Mapping[str, str],
+    ) -> list[str]:
+        """Those phones, e-mails or tags that are to be added beside those that are there (`shown` as people read them).
 
-    def added(self, name: str, before: Sequence[str], added: Sequence[str]) -> None:
-        """Note phones or e-mails that are added beside those that are there."""
+        One that we wrote and that is there no more was removed by a person, and stays removed. `origins` and `owners`
+        (whose record wants it) are asked by slot.
+        """
+        missing = [one for one in wanted if one not in there]
+        added = [one for one in missing if f"{kind}:{one}" not in self.wrote]
+        before = ", ".join(shown) or None
+        for one in missing:
+            if one not in added:
+                slot = f"{kind}:{one}"
+                self._keep(owners[slot], LIST_NAMES[kind], before, one, REMOVED, origins.get(slot))
         if added:
-            self.changed.append(FieldChange(name, ", ".join(before) or None, ", ".join([*before, *added])))
+            origin = next((origins[slot] for one in added if (slot := f"{kind}:{one}") in origins), None)
+            after = ", ".join([*shown, *added])
+            self._change(kind, FieldChange(LIST_NAMES[kind], before, after, why_added(kind, origin), origin))
+        self.facts += list_facts(self.entity, self.id, kind, wanted)
+        return added
 
-    def tags(self, payload: dict[str, Any], wanted: Sequence[str]) -> None:
-        """Add tags that were never there; one that we set and a person removed stays removed."""
-        new = [one for one in wanted if one not in self.current.tags and f"tag:{one}" not in self.wrote]
-        if new:
-            payload["tags_to_add"] = [{"name": one} for one in new]
-            self.changed.append(
-                FieldChange("tags", ", ".join(sorted(self.current.tags)) or None, "+ " + ", ".join(new))
-            )
-        self.facts += tag_facts(self.entity, self.id, wanted)
+    def tags(
+        self,
+        payload: dict[str, Any],
+        wanted: Sequence[str],
+        origins: Mapping[str, Origin],
+        owners: Mapping[str, str] | str,
+    ) -> None:
+        """Add tags that were never there; `owners` is a key when all of them are one record's."""
+        if isinstance(owners, str):
+            owners = {f"tag:{one}": owners for one in wanted}
+        has = self.current.tag_keys
+        there = [one for one in wanted if tag_key(one) in has]
+        if added := self.adds("tag", wanted, there, sorted(self.current.tags), origins, owners):
+            payload["tags_to_add"] = [{"name": one} for one in added]
 
     def planned(self, payload: dict[str, Any], facts: list[Fact], route: Route, key: str) -> Planned:
         """The step when something is to be written, else the facts alone."""
         kept = tuple(self.kept)
         if not self.changed:
             return Planned(None, tuple(facts), self.id, kept=kept)
-        change = Change(key, self.entity, "update", self.id, "the record changed", tuple(self.changed), payload)
+        change = Change(key, self.entity, "update", self.id, told(self._reasons), tuple(self.changed), payload)
         return Planned(Step(change, route, tuple(facts)), (), self.id, kept=kept)
+
+    def _change(self, slot: str, change: FieldChange) -> None:
+        self.changed.append(change)
+        self._reasons.append((slot, reason_of(slot, change.why, change.origin)))
+
+    def _keep(self, key: str, name: str, now: str | None, wanted: str, why: str, origin: Origin | None) -> None:
+        """Who changed the entity last is told where a person may have changed this value."""
+        by, at = (None if why == ANOTHER else self.current.changed_by) or (None, None)
+        self.kept.append(Kept(key, self.entity, self.id, name, now, wanted, why, by, at, origin))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from leadsync.mapping.contact_keys import email_key, phone_key
+from leadsync.mapping.desired import Origin
 from leadsync.state.facts import NEW_ID, Fact
 from leadsync.state.links import link_hash
 from leadsync.state.people import PEOPLE
@@ -14,7 +15,7 @@ from leadsync.sync.compare import Current
 from leadsync.sync.comparison import Comparison, Wrote
 from leadsync.sync.payload import put, put_multitext, request_id
 from leadsync.sync.people import Member, Person
-from leadsync.sync.planned import Planned, created_fields, made_fact, tag_facts, wrote_facts
+from leadsync.sync.planned import ListKind, Planned, created_fields, made_fact, new_list_facts, wrote_facts
 from leadsync.sync.resolve import Value, WantedContact
 
 
@@ -29,13 +30,18 @@ def _member_facts(member: Member, contact_id: int | str) -> list[Fact]:
 
 
 def merged_wish(members: Sequence[Member]) -> tuple[WantedContact, dict[str, str]]:
-    """What several records of one person want together, and which record each value comes from (by slot).
+    """What several records of one person want together, and which record each value, phone, e-mail and tag comes from
+    (by slot).
 
     Phones, e-mails and tags add up; of everything else the first record that says something wins.
     """
     values: dict[str, Value] = {}
     owners: dict[str, str] = {}
+    origins: dict[str, Origin] = {}
     for member in members:
+        for slot in _list_slots(member.wanted):
+            if owners.setdefault(slot, member.key) == member.key and slot in member.wanted.origins:
+                origins.setdefault(slot, member.wanted.origins[slot])
         for value in member.wanted.values:
             if values.setdefault(value.slot, value) is value:
                 owners.setdefault(value.slot, member.key)
@@ -46,7 +52,13 @@ def merged_wish(members: Sequence[Member]) -> tuple[WantedContact, dict[str, str
         keys=tuple(dict.fromkeys(one for wish in each for one in wish.keys)),
         values=tuple(values.values()),
         tags=tuple(dict.fromkeys(one for wish in each for one in wish.tags)),
+        origins=origins,
     ), owners
+
+
+def _list_slots(wish: WantedContact) -> list[str]:
+    lists = {"phone": wish.phones, "email": wish.emails, "tag": wish.tags}
+    return [f"{kind}:{one}" for kind, texts in lists.items() for one in texts]
 
 
 def plan_new_contact(person: Person) -> Planned:
@@ -60,31 +72,34 @@ def plan_new_contact(person: Person) -> Planned:
     if wish.tags:
         payload["_embedded"] = {"tags": [{"name": one} for one in wish.tags]}
     facts = [*people_facts(wish.keys, NEW_ID), made_fact("contact", key)]
-    facts += tag_facts("contact", NEW_ID, wish.tags)
+    facts += new_list_facts("contact", wish)
     for value in wish.values:
         facts += wrote_facts("contact", NEW_ID, [value], owners[value.slot])
     for member in person.members:
         facts += _member_facts(member, NEW_ID)
-    fields = created_fields(wish.values, phone=wish.phones, email=wish.emails, tags=wish.tags)
-    change = Change(key, "contact", "create", None, "new person", fields, payload)
+    change = Change(key, "contact", "create", None, "new person", created_fields(wish), payload)
     return Planned(Step(change, Route.CREATE_CONTACTS, tuple(facts)), (), contact_ref(key))
 
 
 def plan_known_contact(person: Person, current: Current, wrote: Wrote, country: str) -> Planned:
-    """A contact that exists: phones and e-mails are added, empty values filled, our own values follow the record."""
+    """A contact that exists: phones and e-mails are added, empty values filled, our own values follow the record.
+
+    A phone or an e-mail that we wrote and a person removed is not added again.
+    """
     contact_id = int(current.body["id"])
     wish, owners = merged_wish([one for one in person.members if one.wanted.said != one.link.said_contact])
     payload: dict[str, Any] = {"id": contact_id, "request_id": request_id("contact", person.members[0].key)}
     compared = Comparison("contact", contact_id, current, wrote)
     put(payload, [one for one in wish.values if compared.sets(one, owners[one.slot])])
-    phones, emails = (_own(person, "phone", wish.phones), _own(person, "email", wish.emails))
-    for code, name, added in (
-        ("PHONE", "phone", _missing(phones, current, "PHONE", country)),
-        ("EMAIL", "email", _missing(emails, current, "EMAIL", country)),
-    ):
-        put_multitext(payload, code, current.values(code), added)
-        compared.added(name, [str(one["value"]) for one in current.values(code)], added)
-    compared.tags(payload, wish.tags)
+    lists: dict[ListKind, tuple[str, ...]] = {"phone": wish.phones, "email": wish.emails}
+    for kind, texts in lists.items():
+        values = current.values(kind.upper())
+        shown = [str(one["value"]) for one in values]
+        keys = (phone_key(one, country) if kind == "phone" else email_key(one) for one in shown)
+        there = {key for key in keys if key is not None}
+        added = compared.adds(kind, _own(person, kind, texts), there, shown, wish.origins, owners)
+        put_multitext(payload, kind.upper(), values, added)
+    compared.tags(payload, wish.tags, wish.origins, owners)
     facts = compared.facts + people_facts([key for key in wish.keys if key not in person.foreign], contact_id)
     for member in person.members:
         facts += _member_facts(member, contact_id)
@@ -94,9 +109,3 @@ def plan_known_contact(person: Person, current: Current, wrote: Wrote, country: 
 def _own(person: Person, kind: str, texts: Sequence[str]) -> list[str]:
     """Phones or e-mails that are not somebody else's."""
     return [one for one in texts if f"{kind}:{one}" not in person.foreign]
-
-
-def _missing(wanted: Iterable[str], current: Current, code: str, country: str) -> list[str]:
-    texts = [str(one["value"]) for one in current.values(code)]
-    there = {phone_key(one, country) if code == "PHONE" else email_key(one) for one in texts}
-    return [one for one in wanted if one not in there]

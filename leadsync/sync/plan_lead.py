@@ -10,7 +10,7 @@ from leadsync.sync.changes import Change, Route, Step, lead_ref
 from leadsync.sync.compare import Current
 from leadsync.sync.comparison import Comparison, Wrote
 from leadsync.sync.payload import put, request_id
-from leadsync.sync.planned import Planned, created_fields, made_fact, tag_facts, wrote_facts
+from leadsync.sync.planned import Planned, created_fields, made_fact, new_list_facts, wrote_facts
 from leadsync.sync.resolve import WantedLead
 
 
@@ -29,8 +29,8 @@ def plan_new_lead(key: str, wanted: WantedLead, contact: int | str | None) -> Pl
     facts: list[Fact] = [(name, "lead", NEW_ID), (name, "said_lead", wanted.said), made_fact("lead", key)]
     if contact is not None:
         facts.append((name, "linked", str(contact)))
-    facts += wrote_facts("lead", NEW_ID, wanted.values, key) + tag_facts("lead", NEW_ID, wanted.tags)
-    change = Change(key, "lead", "create", None, "new talk", created_fields(wanted.values, tags=wanted.tags), payload)
+    facts += wrote_facts("lead", NEW_ID, wanted.values, key) + new_list_facts("lead", wanted)
+    change = Change(key, "lead", "create", None, "new talk", created_fields(wanted), payload)
     return Planned(Step(change, Route.CREATE_LEADS, tuple(facts)), (), lead_ref(key))
 
 
@@ -40,7 +40,7 @@ def plan_known_lead(key: str, wanted: WantedLead, current: Current, wrote: Wrote
     payload: dict[str, Any] = {"id": lead_id, "request_id": request_id("lead", key)}
     compared = Comparison("lead", lead_id, current, wrote)
     put(payload, [one for one in wanted.values if compared.sets(one, key)])
-    compared.tags(payload, wanted.tags)
+    compared.tags(payload, wanted.tags, wanted.origins, key)
     facts = [*compared.facts, (link_hash(key), "said_lead", wanted.said)]
     return compared.planned(payload, facts, Route.UPDATE_LEADS, key)
 

@@ -163,8 +163,9 @@ def _put_together(wish: Wish, contacts: Mapping[str, Planned], leads: Mapping[st
     steps = [one for one in (person.step, lead.step, joined.step) if one]
     target = lead.entity or person.entity
     if mapped.desired.note is not None and target is not None:
-        text = mapped.resolver.clean(mapped.desired.note.text)
-        steps += plan_note(key, link, text, mapped.noted, target, on_lead=lead.entity is not None)
+        note, news = mapped.desired.note, mapped.desired.news
+        text, on_lead = mapped.resolver.clean(note.text), lead.entity is not None
+        steps += plan_note(key, link, text, mapped.noted, target, on_lead=on_lead, news=news, origin=note.origin)
     facts = person.facts + lead.facts + joined.facts
     return RecordPlan(
         key,

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from leadsync.amocrm.catalogue import Catalogue, CustomField
-from leadsync.amocrm.field_values import canonical, encode, strip_four_byte
+from leadsync.amocrm.field_values import Values, canonical, encode, strip_four_byte
 from leadsync.amocrm.plain_values import number_of
 from leadsync.errors import ConfigurationError, ValueRefused
 from leadsync.mapping.contact_keys import email_key, phone_key
 from leadsync.mapping.desired import DesiredContact, DesiredLead, DesiredValue, Origin, WriteMode
 from leadsync.sync.changes import digest
+from leadsync.sync.recognise import plain
+from leadsync.sync.shown import shown_values
 
 PHONE_DIGITS = re.compile(r"\d")
+
+_FOUR_BYTES = re.compile("[\U00010000-\U0010ffff]")
 
 LARGEST_PRICE = 10**15
 """Beyond this a number is no price but something else: a phone, an account, a joke."""
@@ -29,8 +33,9 @@ EntityName = Literal["contacts", "leads"]
 class Value:
     """One value to be set. `slot` names it for ever (`name`, `stage`, `cf:612345`), `label` as people call it.
 
-    `canonical` is its meaning as one comparable text, `wire` what is sent: the values of a custom field, or the keys of
-    the entity (`{"price": 100}`).
+    `canonical` is its meaning as one comparable text, empty for what amoCRM shows as nothing (no tick, a price of 0);
+    `cut` is that of what is left when amoCRM cuts the value at its first emoji, None where there is none. `wire` is
+    what is sent: the values of a custom field, or the keys of the entity (`{"price": 100}`).
     """
 
     slot: str
@@ -40,17 +45,22 @@ class Value:
     wire: Any
     write: WriteMode
     origin: Origin | None = None
+    cut: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class WantedContact:
-    """A person with everything typed; `phones` are E.164, `emails` lower case, `keys` those that recognise somebody."""
+    """A person with everything typed; `phones` are E.164, `emails` lower case, `keys` those that recognise somebody.
+
+    `origins` says where each phone, e-mail and tag comes from, by slot (`phone:+7…`, `email:…`, `tag:…`).
+    """
 
     phones: tuple[str, ...]
     emails: tuple[str, ...]
     keys: tuple[str, ...]
     values: tuple[Value, ...]
     tags: tuple[str, ...]
+    origins: Mapping[str, Origin] = field(default_factory=dict)
 
     @property
     def said(self) -> str:
@@ -60,10 +70,11 @@ class WantedContact:
 
 @dataclass(frozen=True, slots=True)
 class WantedLead:
-    """A lead with everything typed."""
+    """A lead with everything typed; `origins` says where each tag comes from, by slot (`tag:…`)."""
 
     values: tuple[Value, ...]
     tags: tuple[str, ...]
+    origins: Mapping[str, Origin] = field(default_factory=dict)
 
     @property
     def said(self) -> str:
@@ -103,12 +114,15 @@ class Resolver:
         self.zone = zone
         self.strip_emoji = strip_emoji
         self._key_field = key_field
-        self._known: dict[tuple[EntityName, str], CustomField] = {}
 
     @property
     def key_field(self) -> CustomField | None:
         """The lead's field that holds the record's key, when the mapping names one."""
-        return None if self._key_field is None else self._field("leads", str(self._key_field))
+        return None if self._key_field is None else self.catalogue.field("leads", self._key_field)
+
+    def key_value(self, text: str) -> Value | None:
+        """A text for the `key_field`, when the mapping names one. Raises ValueRefused when the field cannot hold it."""
+        return None if self.key_field is None else self._typed(self.key_field, text, "create")
 
     def clean(self, text: str) -> str:
         """The text as it may be sent: amoCRM may cut a value at its first four-byte character (amocrm-api-php #221)."""
@@ -116,26 +130,39 @@ class Resolver:
 
     def contact(self, desired: DesiredContact) -> WantedContact:
         """A desired contact, typed."""
+        origins = {f"phone:{self._phone(one)}": one.origin for one in reversed(desired.phones)}
+        origins |= {f"email:{self._email(one)}": one.origin for one in reversed(desired.emails)}
         phones = _unique(self._phone(one) for one in desired.phones)
         emails = _unique(self._email(one) for one in desired.emails)
         keys = [f"phone:{one}" for one in phones] if "phone" in desired.match else []
         keys += [f"email:{one}" for one in emails] if "email" in desired.match else []
         if desired.match[:1] == ("email",):
             keys.sort()  # "email:" stands before "phone:"
-        values = [self._plain("contact", one) for one in desired.values]
-        return WantedContact(
-            tuple(phones), tuple(emails), tuple(keys), self._fields("contacts", values, desired.fields), desired.tags
-        )
+        values = self._values("contact", desired.values)
+        fields = self._fields("contacts", values, desired.fields)
+        tags = self._tags(desired.tags, desired.tag_origins, origins)
+        return WantedContact(tuple(phones), tuple(emails), tuple(keys), fields, tags, origins)
 
     def lead(self, desired: DesiredLead, key: str) -> WantedLead:
         """A desired lead, typed; with the record's key in its `key_field`, when the mapping names one."""
         texts = {one.target: one for one in desired.values}
         stage = self._stage(texts.pop("pipeline", None), texts.pop("status", None))
-        values = [self._plain("lead", one) for one in texts.values()] + ([stage] if stage else [])
+        values = self._values("lead", texts.values()) + ([stage] if stage else [])
         resolved = self._fields("leads", values, desired.fields)
         if self.key_field is not None:
-            resolved += (self._typed(self.key_field, key, "create"),)
-        return WantedLead(resolved, desired.tags)
+            resolved += (self._typed(self.key_field, key, "create", desired.key_origin),)
+        origins: dict[str, Origin] = {}
+        return WantedLead(resolved, self._tags(desired.tags, desired.tag_origins, origins), origins)
+
+    def _tags(self, texts: Iterable[str], from_: Mapping[str, Origin], origins: dict[str, Origin]) -> tuple[str, ...]:
+        """The tags as they are sent; where each comes from goes into `origins`."""
+        tags: dict[str, None] = {}
+        for text in texts:
+            if tag := self.clean(text).strip():
+                tags[tag] = None
+                if text in from_:
+                    origins.setdefault(f"tag:{tag}", from_[text])
+        return tuple(tags)
 
     def _phone(self, desired: DesiredValue) -> str:
         key = phone_key(desired.text, self.country)
@@ -160,16 +187,23 @@ class Resolver:
             )
         return key
 
-    def _plain(self, part: str, desired: DesiredValue) -> Value:
-        text = self.clean(desired.text).strip()
+    def _values(self, part: str, desired: Iterable[DesiredValue]) -> list[Value]:
+        """The entity's own values; one of nothing but emoji that are not sent is nothing to send."""
+        cleaned = ((one, self.clean(one.text).strip()) for one in desired)
+        return [self._plain(part, one, text) for one, text in cleaned if text]
+
+    def _plain(self, part: str, desired: DesiredValue, text: str) -> Value:
         if desired.target == "price":
             amount = self._price(desired, text)
-            return Value("price", "price", str(amount), str(amount), {"price": amount}, desired.write, desired.origin)
+            meaning, wire = str(amount or ""), {"price": amount}
+            return Value("price", "price", str(amount), meaning, wire, desired.write, desired.origin)
         if desired.target == "responsible":
             user = _named(f"{part}.responsible", desired, lambda: self.catalogue.user(text))
             wire = {"responsible_user_id": user.id}
             return Value("responsible", "responsible", user.name, str(user.id), wire, desired.write, desired.origin)
-        return Value(desired.target, desired.target, text, text, {desired.target: text}, desired.write, desired.origin)
+        named = {desired.target: text}
+        cut = None if (left := cut_at_emoji(text)) is None else plain(left)
+        return Value(desired.target, desired.target, text, plain(text), named, desired.write, desired.origin, cut)
 
     def _price(self, desired: DesiredValue, text: str) -> int:
         number = number_of(text)
@@ -208,24 +242,29 @@ class Resolver:
     def _fields(self, entity: EntityName, values: list[Value], fields: Sequence[DesiredValue]) -> tuple[Value, ...]:
         for one in fields:
             part = f"{entity[:-1]}.fields.{one.target}"
-            field: CustomField = _named(part, one, lambda one=one: self._field(entity, one.target))
+            field: CustomField = _named(part, one, lambda one=one: self.catalogue.field(entity, one.target))
             try:
-                values.append(self._typed(field, self.clean(one.text), one.write, one.origin))
+                value = self._typed(field, self.clean(one.text), one.write, one.origin)
             except ValueRefused as error:
                 error.field, error.where = part, error.where or one.place
                 raise
+            if value.wire:  # of nothing but emoji nothing may be left, and an empty list would clear the field
+                values.append(value)
         return tuple(values)
-
-    def _field(self, entity: EntityName, name: str) -> CustomField:
-        found = self._known.get((entity, name))
-        if found is None:
-            found = self._known[entity, name] = self.catalogue.field(entity, name)
-        return found
 
     def _typed(self, field: CustomField, text: str, write: WriteMode, origin: Origin | None = None) -> Value:
         wire = encode(field, text, zone=self.zone)
         meaning = canonical(field, wire, zone=self.zone) or ""
-        return Value(f"cf:{field.id}", field.name, text, meaning, wire, write, origin)
+        shown = shown_values(field, wire, self.zone) or ""
+        return Value(f"cf:{field.id}", field.name, shown, meaning, wire, write, origin, self._cut(field, wire))
+
+    def _cut(self, field: CustomField, wire: Values) -> str | None:
+        """The meaning of what is left of the values when amoCRM cuts them at an emoji; None when there is none."""
+        left = [cut_at_emoji(one["value"]) if isinstance(one.get("value"), str) else None for one in wire]
+        if not any(one is not None for one in left):
+            return None
+        cut = [one if text is None else one | {"value": text} for one, text in zip(wire, left, strict=True)]
+        return canonical(field, cut, zone=self.zone) or ""
 
 
 def _named(part: str, desired: DesiredValue, find: Any) -> Any:
@@ -233,6 +272,12 @@ def _named(part: str, desired: DesiredValue, find: Any) -> Any:
         return find()
     except ConfigurationError as error:
         raise ValueRefused(error.what, field=part, where=desired.place, do=error.do) from error
+
+
+def cut_at_emoji(text: str) -> str | None:
+    """What is left of a text at whose first four-byte character amoCRM cuts it; None when it has none."""
+    found = None if text.isascii() else _FOUR_BYTES.search(text)
+    return None if found is None else text[: found.start()]
 
 
 def _unique(texts: Iterable[str]) -> list[str]:
