@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -20,6 +20,9 @@ KINDS: dict[Kind, tuple[str, str]] = {
     "told": ("=", "left alone"),
 }
 """Everything that can be said of a record, with its sign and its name."""
+
+
+_DIGITS = re.compile(r"([0-9]+)")
 
 
 @dataclass(slots=True)
@@ -42,11 +45,17 @@ class RecordDiff:
         return [name for name in KINDS if name in there or (name == "told" and self.reason)]
 
 
+class _Diffs(dict[str, RecordDiff]):
+    def __missing__(self, key: str) -> RecordDiff:
+        return self.setdefault(key, RecordDiff(key))
+
+
 def record_diffs(plan: Plan) -> list[RecordDiff]:
-    """The records of a plan that there is something to say about, in the plan's order; refused ones last."""
-    diffs: dict[str, RecordDiff] = {}
-    for key in _keys(plan):
-        diffs.setdefault(key, RecordDiff(key))
+    """The records there is something to say about, by their keys (`t:9` before `t:10`); refused ones last.
+
+    A source has no order that stays the same: SCAN gives keys as they come.
+    """
+    diffs = _Diffs()
     for change in plan.changes:
         diffs[change.key].changes.append(change)
     for kept in plan.kept:
@@ -57,11 +66,9 @@ def record_diffs(plan: Plan) -> list[RecordDiff]:
         diffs[key].reason = reason
     for row in plan.refused:
         diffs[row.key].refused.append(row)
-    return list(diffs.values())
+    return sorted(diffs.values(), key=lambda one: (bool(one.refused), _natural(one.key)))
 
 
-def _keys(plan: Plan) -> Iterator[str]:
-    refused = {row.key for row in plan.refused}
-    changed, kept, joined = ([one.key for one in part] for part in (plan.changes, plan.kept, plan.joined))
-    yield from (key for key in (*changed, *kept, *joined, *plan.reasons) if key not in refused)
-    yield from (row.key for row in plan.refused)
+def _natural(key: str) -> list[tuple[int, str]]:
+    """A key for sorting as people count: by the length of a number before its digits."""
+    return [(len(part) if part.isdecimal() else 0, part) for part in _DIGITS.split(key)]

@@ -67,11 +67,11 @@ def why(field: FieldChange) -> str:
 
 
 def source_of(origin: Origin) -> str:
-    """Where a value comes from: `{{ phone }} at mappings/telegram.yaml:8, message 7`."""
+    """Where a value comes from: `message 7, mappings/telegram.yaml:8: {{ phone or messages | find_phone }}`."""
     expression = cut(_SPACES.sub(" ", origin.expression).strip(), LONGEST_EXPRESSION)
     place = f"{origin.place.file}:{origin.place.line}" if origin.place.line else origin.place.file
-    said = f"{expression} at {place}" if expression else place
-    return said if origin.message is None else f"{said}, message {origin.message}"
+    said = place if origin.message is None else f"message {origin.message}, {place}"
+    return f"{said}: {expression}" if expression else said
 
 
 def joins(joined: Joined) -> str:
