@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from heapq import nsmallest
 from zoneinfo import ZoneInfo
 
 from leadsync import plugins
-from leadsync.errors import RecordError
+from leadsync.errors import RecordError, StartRefused
 from leadsync.events import RecordsRead
 from leadsync.intake import Intake, Skipped, Taken
 from leadsync.project import Connections
@@ -29,13 +30,24 @@ class Chunk:
     def __len__(self) -> int:
         return len(self.taken) + len(self.ended)
 
+    def add(self, one: Taken | Done) -> None:
+        """Put one more record in."""
+        if isinstance(one, Done):
+            self.ended.append(one)
+        else:
+            self.taken[one.key] = one
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which records of a source: at most `limit`; only those whose key or place is in `only`, unless it is None."""
+    """Which records of a source: at most `limit`; only those whose key or place is in `only`, unless it is None.
+
+    `whole`: as one chunk sorted by key, whatever the order of the source; a `limit` then takes the first keys.
+    """
 
     limit: int | None = None
     only: Collection[str] | None = None
+    whole: bool = False
 
     def has(self, *names: str) -> bool:
         """Whether a record of this key or place is meant."""
@@ -48,26 +60,60 @@ EVERYTHING = Selection()
 async def read_chunks(
     connections: Connections, intake: Intake, selection: Selection = EVERYTHING
 ) -> AsyncGenerator[Chunk, None]:
-    """Read a source chunk by chunk. Raises ConfigurationError, StateUnavailable."""
+    """Read a source chunk by chunk. Raises ConfigurationError, StateUnavailable; what `read_whole` raises."""
+    if selection.whole:
+        chunk = await read_whole(connections, intake, selection)
+        connections.listeners(RecordsRead(len(chunk)))
+        yield chunk
+        return
     chunk, count = Chunk(), 0
-    async with aclosing(raw_records(connections, intake)) as found:
-        async for raw in found:
-            one = _read(intake, raw)
-            if not selection.has(one.key, raw.place):
-                continue
+    async with aclosing(_wanted(connections, intake, selection)) as found:
+        async for one in found:
             count += 1
             if one.key in chunk.taken or len(chunk) >= CHUNK:
                 connections.listeners(RecordsRead(len(chunk)))
                 yield chunk
                 chunk = Chunk()
-            if isinstance(one, Done):
-                chunk.ended.append(one)
-            else:
-                chunk.taken[one.key] = one
+            chunk.add(one)
             if count == selection.limit:
                 break
     connections.listeners(RecordsRead(len(chunk)))
     yield chunk
+
+
+async def read_whole(connections: Connections, intake: Intake, selection: Selection) -> Chunk:
+    """The whole selection as one chunk, sorted by key, however many records there are.
+
+    Raises StartRefused when two records have one key: which of them counts would be up to the order of the source.
+    """
+    read: list[Taken | Done] = []
+    async with aclosing(_wanted(connections, intake, selection)) as found:
+        async for one in found:
+            read.append(one)
+            if selection.limit is not None and len(read) >= 2 * selection.limit + CHUNK:
+                read = nsmallest(selection.limit, read, key=_name)
+    chunk = Chunk()
+    for one in sorted(read, key=_name)[: selection.limit]:
+        if one.key in chunk.taken and isinstance(one, Taken):
+            raise StartRefused(
+                f"two records have the key {one.key}: a plan that is saved needs each key once",
+                where=f"{chunk.taken[one.key].place} and {one.place}",
+                do="give each record a key of its own, or use `leadsync run` without a saved plan",
+            )
+        chunk.add(one)
+    return chunk
+
+
+def _name(one: Taken | Done) -> tuple[str, str]:
+    return (one.key, one.place)
+
+
+async def _wanted(connections: Connections, intake: Intake, selection: Selection) -> AsyncGenerator[Taken | Done, None]:
+    async with aclosing(raw_records(connections, intake)) as found:
+        async for raw in found:
+            one = _read(intake, raw)
+            if selection.has(one.key, raw.place):
+                yield one
 
 
 def _read(intake: Intake, raw: RawRecord) -> Taken | Done:

@@ -23,9 +23,11 @@ from leadsync.events import Listener, RecordsDone, Warned, ignore
 from leadsync.intake import Intake, Intakes, Skipped, Taken, keepable
 from leadsync.planning import count, plan_records
 from leadsync.project import Connections, connect
-from leadsync.pushes import Pushes, closed
+from leadsync.pushes import Pushes, closed, push_result
 from leadsync.records import UNKNOWN_SOURCE, Record
-from leadsync.safety import check_safety
+from leadsync.safety import Limits, check_safety, safety_warnings
+from leadsync.saved_plan.applying import Applying
+from leadsync.saved_plan.saving import Saving
 from leadsync.state.claims import Claims
 from leadsync.state.persistence import persistence_warnings
 from leadsync.state.refused import Refused
@@ -134,7 +136,7 @@ class Pipeline:
             # Redis is closed too: there is nowhere to keep the record.
             return PushResult(False, None, None, str(closed()))
         with self._pushes.under_way():
-            return _pushed(await self._push(record))
+            return push_result(await self._push(record))
 
     async def _push(self, record: Mapping[str, Any] | Record) -> Done:
         try:
@@ -177,22 +179,55 @@ class Pipeline:
 
     # A whole source
 
-    async def plan(self, source: str | None = None, *, limit: int | None = None, record: str | None = None) -> Plan:
-        """What a run would do; nothing is written. `record` is the key of the only record to look at."""
+    async def plan(
+        self,
+        source: str | None = None,
+        *,
+        limit: int | None = None,
+        record: str | None = None,
+        out: str | Path | None = None,
+    ) -> Plan:
+        """What a run would do; nothing is written to the CRM. `record` is the key of the only record to look at.
+
+        With `out` the plan is saved there for `run(plan=…)`; then all its records are in memory at once.
+        """
+        saving = None if out is None else Saving(Path(out))
         intake = self._intakes.of(self._source(source))
         steps = Steps(self.connections, self.catalogue, self._claims, promises={}, rebuild=self._rebuild)
-        selection = Selection(limit, None if record is None else (record,))
-        plan = await plan_records(self.connections, steps, intake, selection)
+        selection = Selection(limit, None if record is None else (record,), whole=saving is not None)
+        plan = await plan_records(self.connections, steps, intake, selection, saving.add if saving else None)
         plan.warnings += [*await self._warnings(), *intake.missing.warnings()]
+        plan.warnings += await safety_warnings(self.connections, self._intakes.of(plan.source), selection)
+        if saving is not None and (record is None or plan.records):
+            saving.write(plan, self.project, self.connections.account.name, selection)
         return plan
 
-    async def run(self, source: str | None = None, *, limit: int | None = None, record: str | None = None) -> RunReport:
-        """Bring a source's records into the CRM. Raises StartRefused, AmoCRMAPIError, StateUnavailable."""
-        intake = self._intakes.of(self._source(source))
-        selection = Selection(limit, None if record is None else (record,))
+    async def run(
+        self,
+        source: str | None = None,
+        *,
+        limit: int | None = None,
+        record: str | None = None,
+        max_new_leads: int | None = None,
+        max_changed_share: float | None = None,
+        plan: str | Path | None = None,
+    ) -> RunReport:
+        """Bring a source's records into the CRM. Raises StartRefused, AmoCRMAPIError, StateUnavailable.
+
+        `max_new_leads` and `max_changed_share` (0..1) replace the project's limits. `plan` is the file of a saved plan:
+        exactly that is sent, of the source and the records it was made of, or nothing when anything moved since.
+        """
+        applying = None if plan is None else Applying.of(self.connections, Path(plan), source)
+        intake = self._intakes.of(self._source(applying.saved.source if applying else source))
+        selection = applying.selection if applying else Selection(limit, None if record is None else (record,))
+        limits = Limits.of(self.project, max_new_leads, max_changed_share)
         async with self._reported(intake.source.name) as report:
-            await check_safety(self.connections, intake, selection)
-            await self._run(intake, selection, report)
+            await check_safety(self.connections, self._intakes.of(intake.source.name), selection, limits)
+            if applying is None:
+                await self._run(intake, selection, report)
+            else:
+                self._count(report, await applying.apply(self._steps, intake))
+                report.remarks += [applying.remark] if applying.remark else []
         return report
 
     async def retry(self, keys: Sequence[str] = ()) -> RunReport:
@@ -293,22 +328,3 @@ def is_pushed(refused: Refused) -> bool:
 def pushed_place(source: object, record_id: object) -> str:
     """Where a pushed record is, for people; one that could not be read is kept under this name."""
     return f"{PUSHED}:{source or UNKNOWN_SOURCE}:{record_id}"
-
-
-SAID = {
-    "create": "the lead was created",
-    "update": "the lead was updated",
-    "unchanged": "nothing to change",
-    "skipped": "skipped: the mapping's `when` says no",
-}
-
-
-def _pushed(done: Done) -> PushResult:
-    failed = done.outcome == "failed"
-    message = "; ".join(map(_sentence, done.refused)) if failed else SAID[done.outcome]
-    return PushResult(not failed, done.lead_id, done.contact_id, message)
-
-
-def _sentence(row: RefusedRow) -> str:
-    said = f"{row.field}: {row.reason}" if row.field else row.reason
-    return f"{said}; what to do: {row.do}" if row.do else said

@@ -11,6 +11,7 @@ from typing import Self
 from leadsync.errors import StateUnavailable
 from leadsync.intake import Intake, Taken
 from leadsync.steps import FIRST_WAIT, LONGEST_WAIT, Done, Steps
+from leadsync.sync.results import PushResult, RefusedRow
 
 TOGETHER = 250
 """Pushes that are taken at once, at most: what one write request can hold."""
@@ -18,6 +19,13 @@ TOGETHER = 250
 
 PATIENCE = 30.0
 """Seconds for which the end waits for pushes that are under way."""
+
+SAID = {
+    "create": "the lead was created",
+    "update": "the lead was updated",
+    "unchanged": "nothing to change",
+    "skipped": "skipped: the mapping's `when` says no",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,3 +163,15 @@ def each_key_once(waiting: Sequence[_Push]) -> list[list[_Push]]:
             rounds.append((name, members))
         members[key] = one
     return [list(members.values()) for _, members in rounds]
+
+
+def push_result(done: Done) -> PushResult:
+    """What became of a pushed record, in a sentence."""
+    failed = done.outcome == "failed"
+    message = "; ".join(map(_sentence, done.refused)) if failed else SAID[done.outcome]
+    return PushResult(not failed, done.lead_id, done.contact_id, message)
+
+
+def _sentence(row: RefusedRow) -> str:
+    said = f"{row.field}: {row.reason}" if row.field else row.reason
+    return f"{said}; what to do: {row.do}" if row.do else said

@@ -1,47 +1,156 @@
-"""Safety: a run that would do more than its limits allow stops before its first write."""
+"""Safety: a run that would do more than its limits allow stops before its first write.
+
+Two mistakes are caught here: a source that is not the one that was meant (`max_new_leads`), and a mapping that suddenly
+says something else about everybody (`max_changed_share`). The CRM is not asked for it.
+"""
 
 from __future__ import annotations
 
 from contextlib import aclosing
+from dataclasses import dataclass
+from math import ceil
 
-from leadsync.chunks import Selection, raw_records, read_chunks
-from leadsync.errors import StartRefused
-from leadsync.intake import Intake
+from leadsync.chunks import Chunk, Selection, raw_records, read_chunks
+from leadsync.config.loader import Project
+from leadsync.errors import Place, RecordError, StartRefused
+from leadsync.intake import Intake, Taken
 from leadsync.project import Connections
-from leadsync.state.links import load_links
+from leadsync.state.links import Link, load_links
+from leadsync.sync.planner import wish_of
+
+FEWEST_KNOWN = 100
+"""Known leads from which on a share of them says something: two of three is no alarm."""
+
+TOLERANCE = 1e-9
+"""A share is a fraction in binary: 57 of 100 is not more than 0.57."""
 
 
-async def check_safety(connections: Connections, intake: Intake, selection: Selection) -> None:
-    """Count the leads that a run would make. Raises StartRefused when they are more than `safety.max_new_leads`."""
-    most = connections.project.file.safety.max_new_leads
-    if selection.limit is not None and selection.limit <= most:
-        return
-    if not await _more_than(most, connections, intake):
-        return
-    new = await _new_leads(connections, intake, selection)
-    if new > most:
-        raise StartRefused(
-            f"this run would make {new} new leads; the limit is {most}",
-            where=f"{connections.project.path}: safety.max_new_leads",
-            do="look at `leadsync dry-run`, then raise the limit or use --limit",
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many leads a run may make, and of which share (0..1) of the known ones it may change values."""
+
+    max_new_leads: int
+    max_changed_share: float
+
+    @classmethod
+    def of(cls, project: Project, max_new_leads: int | None = None, max_changed_share: float | None = None) -> Limits:
+        """The project's limits, with those that are given for one run in their place."""
+        section = project.file.safety
+        return cls(
+            section.max_new_leads if max_new_leads is None else max_new_leads,
+            section.max_changed_share if max_changed_share is None else max_changed_share,
         )
 
 
-async def _more_than(most: int, connections: Connections, intake: Intake) -> bool:
-    """Whether a source holds more records than that; nothing is parsed for it."""
+@dataclass(slots=True)
+class Counted:
+    """What a run would come to: leads it would make, leads known, and those of them whose values it would change."""
+
+    new: int = 0
+    known: int = 0
+    changed: int = 0
+
+    def exceeded(self, limits: Limits) -> list[str]:
+        """The keys of `safety` whose limit this passes."""
+        found = ["max_new_leads"] if self.new > limits.max_new_leads else []
+        if self.known >= FEWEST_KNOWN and self.changed / self.known > limits.max_changed_share + TOLERANCE:
+            found.append("max_changed_share")
+        return found
+
+
+async def check_safety(connections: Connections, intake: Intake, selection: Selection, limits: Limits) -> None:
+    """Raise StartRefused when a run would pass one of its limits; it names the key to change and the flag to pass.
+
+    `intake` must be one of its own: what it counts of missing keys is not the run's.
+    """
+    counted = await count_leads(connections, intake, selection, limits)
+    names = counted.exceeded(limits)
+    if names:
+        said = [_said(name, counted, limits) for name in names]
+        flags = " ".join(_flag(name, counted) for name in names)
+        raise StartRefused(
+            f"this run would {' and '.join(said)}",
+            where=" and ".join(_place(connections.project, name) for name in names),
+            do=f"look at `leadsync dry-run`; if that is what you want,\n    pass {flags} to `leadsync run`, or raise "
+            f"{' and '.join(f'safety.{name}' for name in names)}",
+        )
+
+
+async def safety_warnings(connections: Connections, intake: Intake, selection: Selection) -> list[str]:
+    """What a plan has to say when a run of it would be refused."""
+    limits = Limits.of(connections.project)
+    counted = await count_leads(connections, intake, selection, limits)
+    return [
+        f"a run would be refused: it would {_said(name, counted, limits)}; pass {_flag(name, counted)} to allow it once"
+        for name in counted.exceeded(limits)
+    ]
+
+
+async def count_leads(connections: Connections, intake: Intake, selection: Selection, limits: Limits) -> Counted:
+    """Count as far as it matters for the limits: nothing for a source with fewer records than any of them needs."""
+    counted = Counted()
+    most = min(limits.max_new_leads, FEWEST_KNOWN - 1 if limits.max_changed_share < 1 else limits.max_new_leads)
+    if selection.only is not None and len(selection.only) <= most:
+        return counted
+    if await _at_most(most, connections, intake, selection) <= most:
+        return counted
+    async with aclosing(read_chunks(connections, intake, selection)) as chunks:
+        async for chunk in chunks:
+            await _count(counted, connections, intake, chunk, mapped=limits.max_changed_share < 1)
+    return counted
+
+
+async def _at_most(most: int, connections: Connections, intake: Intake, selection: Selection) -> int:
+    """How many records there are, counted up to one more than `most`; nothing is parsed for it."""
     count = 0
     async with aclosing(raw_records(connections, intake)) as found:
         async for _ in found:
+            if count > most or count == selection.limit:
+                break
             count += 1
-            if count > most:
-                return True
-    return False
+    return count
 
 
-async def _new_leads(connections: Connections, intake: Intake, selection: Selection) -> int:
-    new = 0
-    async with aclosing(read_chunks(connections, intake, selection)) as chunks:
-        async for chunk in chunks:
-            links = await load_links(connections.redis, connections.names, list(chunk.taken))
-            new += sum(link.lead_id is None for link in links.values())
-    return new
+async def _count(counted: Counted, connections: Connections, intake: Intake, chunk: Chunk, *, mapped: bool) -> None:
+    links = await load_links(connections.redis, connections.names, list(chunk.taken))
+    for key, link in links.items():
+        if link.lead_id is None:
+            counted.new += 1
+        elif not link.gone:
+            counted.known += 1
+            counted.changed += mapped and _would_change(intake, chunk.taken[key], link)
+
+
+def _would_change(intake: Intake, taken: Taken, link: Link) -> bool:
+    """Whether the record wants other values than when it was last accepted; new messages do not count.
+
+    What was never accepted is not changed: a link that came back from the account does not know what was said.
+    """
+    try:
+        wish = wish_of(intake.map(taken, link))
+    except (RecordError, ArithmeticError, LookupError, TypeError, ValueError):
+        return False  # it will be refused, by the run
+    lead = wish.lead is not None and link.said_lead not in ("", wish.lead.said)
+    return lead or (wish.contact is not None and link.said_contact not in ("", wish.contact.said))
+
+
+def _said(name: str, counted: Counted, limits: Limits) -> str:
+    if name == "max_new_leads":
+        return f"make {counted.new} new leads; the limit is {limits.max_new_leads}"
+    share = f"{counted.changed / counted.known:.0%}"
+    allowed = f"{limits.max_changed_share:.0%}"
+    return f"change {counted.changed} of {counted.known} known leads ({share}); the limit is {allowed}"
+
+
+def _flag(name: str, counted: Counted) -> str:
+    if name == "max_new_leads":
+        return f"--max-new-leads {counted.new}"
+    return f"--max-changed-share {ceil(100 * counted.changed / counted.known - TOLERANCE) / 100:g}"
+
+
+def _place(project: Project, name: str) -> str:
+    """Where the limit stands: its own line, the section's, or the file when there is none."""
+    document = project.document
+    _, found = document.node("safety", name)
+    place = document.key_place(*found) if found else Place(document.place().file)
+    return f"{place}: safety.{name}"

@@ -7,7 +7,7 @@ import logging
 import time
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -38,6 +38,9 @@ from leadsync.sync.send import NotAccepted, Sender
 logger = logging.getLogger("leadsync")
 
 Thing = TypeVar("Thing")
+
+Check = Callable[[Sequence[RecordPlan]], Awaitable[None]]
+"""Looks at plans under claims, before anything of them is written; raises to stop them."""
 
 FIRST_WAIT, LONGEST_WAIT = 0.02, 1.0
 """Seconds between two looks whether another worker has given a record back."""
@@ -112,19 +115,28 @@ class Steps:
         async with self._turn:
             return await self._sync(intake, taken)
 
-    async def _sync(self, intake: Intake, taken: Sequence[Taken]) -> tuple[list[Done], list[Taken]]:
+    async def _sync(
+        self, intake: Intake, taken: Sequence[Taken], check: Check | None = None
+    ) -> tuple[list[Done], list[Taken]]:
+        """With a `check` all records go together or none: those of others are waited for, and ours given back."""
         await self._claims.revive()
         try:
             mine, others = await self._claimed(taken, [[f"key:{one.key}"] for one in taken])
+            if check is not None and others:
+                return [], list(taken)
             # Whoever held these keys before may have died with a batch on the wire: that comes first, here and below.
             await self._recovery.resume()
             wishes, failed = await self._wishes(intake, mine)
             people = [[f"person:{key}" for key in wish.contact_keys] for wish in wishes]
             free, waiting = await self._claimed(wishes, people)
+            if check is not None and waiting:
+                return [], list(taken)
             await self._recovery.resume()
             by_key = {one.key: one for one in mine}
             others += [by_key[wish.mapped.key] for wish in waiting]
             plans = failed + await self._planner.plan(free)
+            if check is not None:
+                await check(plans)
             return await self._apply(intake, by_key, plans), others
         finally:
             await self._claims.release(self._claims.held)
@@ -140,6 +152,20 @@ class Steps:
                 await asyncio.sleep(wait)
                 wait = min(LONGEST_WAIT, wait * 1.5)
         return done
+
+    async def sync_whole(self, intake: Intake, taken: Sequence[Taken], check: Check) -> list[Done]:
+        """Plan and apply records all together, once no other worker is busy with any of them.
+
+        `check` sees the plans before the first write; what it raises stops them all. Raises what `sync` raises, too.
+        """
+        wait = FIRST_WAIT
+        while True:
+            async with self._turn:
+                done, left = await self._sync(intake, taken, check)
+            if not left:
+                return done
+            await asyncio.sleep(wait)
+            wait = min(LONGEST_WAIT, wait * 1.5)
 
     async def _wishes(self, intake: Intake, taken: Sequence[Taken]) -> tuple[list[Wish], list[RecordPlan]]:
         redis, names = self._connections.redis, self._connections.names

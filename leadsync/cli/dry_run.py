@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from zoneinfo import ZoneInfo
 
 import click
@@ -26,6 +27,7 @@ SOME_REFUSED = 3
 @format_option("text", "json", "markdown", "html")
 @click.option("-v", "--verbose", is_flag=True, help="Say of every value where it comes from; show notes whole.")
 @click.option("--exit-code", is_flag=True, help="End with 2 when there are changes.")
+@click.option("--out", metavar="FILE", help="Also save the plan, for `leadsync run --plan FILE`.")
 @project_options
 def command(
     source: str | None,
@@ -33,10 +35,14 @@ def command(
     record: str | None,
     format_: str,
     exit_code: bool,
+    out: str | None,
     verbose: bool,
     config: str | None,
 ) -> int:
     """Show what a run would do: who is created, what changes, which notes are added. Nothing is written.
+
+    With --out the plan is saved: exactly that can be sent later, or nothing, should anything move. It is read as one
+    piece, so a large source takes memory; --limit N takes the first N keys.
 
     \b
     Examples:
@@ -45,10 +51,13 @@ def command(
       leadsync dry-run --verbose
       leadsync dry-run --format json | jq .summary
       leadsync dry-run --format html > plan.html
+      leadsync dry-run --out plan.json
     """
-    plan, project = run_async(_plan(source, limit, record, config))
+    plan, project = run_async(_plan(source, limit, record, out, config))
     check_found(record, plan.records)
     _show(plan, project, format_, verbose)
+    if out is not None:
+        click.echo(f"the plan is saved; to send exactly this: leadsync run --plan {quote(out)}", err=True)
     if plan.refused:
         return SOME_REFUSED
     return THERE_ARE_CHANGES if exit_code and plan.changes else 0
@@ -66,8 +75,10 @@ def _show(plan: Plan, project: Project, format_: str, verbose: bool) -> None:
         print_lines(plan_lines(plan, requests_per_second=rate, zone=zone, verbose=verbose))
 
 
-async def _plan(source: str | None, limit: int | None, record: str | None, config: str | None) -> tuple[Plan, Project]:
+async def _plan(
+    source: str | None, limit: int | None, record: str | None, out: str | None, config: str | None
+) -> tuple[Plan, Project]:
     with ProgressBar("dry-run") as progress:
         async with Pipeline.from_file(config, listener=progress) as pipeline:
-            plan = await pipeline.plan(source, limit=limit, record=record)
+            plan = await pipeline.plan(source, limit=limit, record=record, out=out)
             return plan, pipeline.project

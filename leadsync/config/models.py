@@ -125,6 +125,12 @@ class SafetySection(Section):
     """Limits that stop a run before its first write."""
 
     max_new_leads: int = Field(default=5000, ge=0, description="a run that would create more stops")
+    max_changed_share: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="a run that would change values of a larger share of the known leads stops; 1 switches it off",
+    )
 
 
 def _one_or_many(value: Any) -> str:
