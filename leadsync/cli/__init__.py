@@ -21,6 +21,7 @@ COMMANDS = {
     "failed": "The records that were refused: list, show, retry, drop.",
     "rebuild": "Restore what leadsync remembers from the account's leads (needs `key_field`).",
     "validate": "Check the files, then the names against the account, then what can be reached.",
+    "test": "Run the mappings' own tests, or write one from a real talk.",
     "fields": "List the account's custom fields, pipelines, statuses and users.",
     "auth": "Log in to amoCRM, see the login, end it.",
     "sandbox": "Run the amoCRM look-alike on a port of its own.",

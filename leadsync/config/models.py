@@ -233,6 +233,87 @@ class LeadSection(Section):
     fields: Fields = Field(default_factory=dict, description="custom fields by code, exact name or id")
 
 
+def _parts_or_none(value: Any) -> str:
+    return "parts" if isinstance(value, dict | Section) else "nothing"
+
+
+def _each_or_one(value: Any) -> Any:
+    return value if isinstance(value, list) or value is None else [value]
+
+
+ExpectedText = Text | None
+"""What a value must come to; null: it must not be sent."""
+
+ExpectedTexts = Annotated[list[Text] | None, BeforeValidator(_each_or_one)]
+"""One text or several, which all must be there; null: there must be none."""
+
+ExpectedFields = Annotated[dict[str | int, ExpectedText], BeforeValidator(_empty_keys)]
+
+
+class ExpectedContact(Section):
+    """What of a contact a case looks at; what is not named is not compared, null means not sent."""
+
+    name: ExpectedText = Field(default=None, description="the full name")
+    first_name: ExpectedText = Field(default=None, description="the first name")
+    last_name: ExpectedText = Field(default=None, description="the last name")
+    phone: ExpectedTexts = Field(default=None, description="in any spelling; one or a list")
+    email: ExpectedTexts = Field(default=None, description="in any case; one or a list")
+    responsible: ExpectedText = Field(default=None, description="as the mapping names the user")
+    tags: ExpectedTexts = Field(default=None, description="tags that must be there, in any order")
+    fields: ExpectedFields = Field(default_factory=dict, description="custom fields as the mapping names them")
+
+
+class ExpectedLead(Section):
+    """What of a lead a case looks at; what is not named is not compared, null means not sent."""
+
+    name: ExpectedText = Field(default=None, description="the lead's name")
+    price: ExpectedText = Field(default=None, description="a number in any spelling")
+    pipeline: ExpectedText = Field(default=None, description="as the mapping names it")
+    status: ExpectedText = Field(default=None, description="as the mapping names it")
+    responsible: ExpectedText = Field(default=None, description="as the mapping names the user")
+    tags: ExpectedTexts = Field(default=None, description="tags that must be there, in any order")
+    fields: ExpectedFields = Field(default_factory=dict, description="custom fields as the mapping names them")
+
+
+Nothing = Literal["none"] | None
+
+ExpectedPerson = Annotated[
+    Annotated[ExpectedContact, Tag("parts")] | Annotated[Nothing, Tag("nothing")], Discriminator(_parts_or_none)
+]
+ExpectedDeal = Annotated[
+    Annotated[ExpectedLead, Tag("parts")] | Annotated[Nothing, Tag("nothing")], Discriminator(_parts_or_none)
+]
+
+
+class Expectation(Section):
+    """A part of what a record comes to, in the mapping's own words; only what is named is compared."""
+
+    key: Text | None = Field(default=None, description="the record's key")
+    skipped: bool | None = Field(default=None, description="true: `when` says no")
+    refused: Text | None = Field(default=None, description="a part of the reason, with the field: lead.price")
+    contact: ExpectedPerson = Field(default=None, description="parts of the contact; none: no contact is made")
+    lead: ExpectedDeal = Field(default=None, description="parts of the lead; none: no lead is made")
+    note: ExpectedTexts = Field(default=None, description="texts that stand in the note; none: there is no note")
+    absent: Annotated[list[Text], BeforeValidator(_empty_list)] = Field(
+        default_factory=list, description="what must not be sent: lead.price, contact.fields.Telegram, note"
+    )
+
+
+class Case(Section):
+    """A test of a mapping, run by `leadsync test`: a record, and a part of what it must come to."""
+
+    name: Text | None = Field(default=None, description="what the case is about")
+    record: dict[str, Any] = Field(description="as a source hands it over: id, source, user_name, messages, …")
+    after: int = Field(default=0, ge=0, description="how many of its messages earlier notes hold already")
+    expect: Expectation = Field(description="a part of the outcome; only what is named is compared")
+
+
+class CasesFile(Section):
+    """A file of cases beside a mapping: mappings/telegram.tests.yaml for mappings/telegram.yaml."""
+
+    tests: Annotated[list[Case], BeforeValidator(_empty_list)] = Field(description="the cases")
+
+
 class MappingFile(Section):
     """A mapping file: what one record should be in the CRM."""
 
@@ -244,7 +325,7 @@ class MappingFile(Section):
     contact: ContactSection | None = Field(default=None, description="the person")
     lead: LeadSection | None = Field(default=None, description="the lead")
     note: TemplateText | None = Field(default=None, description="the talk, written as a note of the lead")
-    tests: Annotated[list[dict[str, Any]], BeforeValidator(_empty_list)] = Field(
-        default_factory=list, description="`record` and `expect` (a part of the payload)"
+    tests: Annotated[list[Case], BeforeValidator(_empty_list)] = Field(
+        default_factory=list, description="cases that `leadsync test` runs; they may stand beside, in NAME.tests.yaml"
     )
     mapper: str | None = Field(default=None, description="a plugin (package:Class) that replaces the YAML mapper")
