@@ -13,7 +13,7 @@ import orjson
 
 from leadsync.amocrm.catalogue import Catalogue
 from leadsync.config.loader import ConfiguredSource, LoadedMapping, Project
-from leadsync.errors import ConfigurationError, RecordError
+from leadsync.errors import ConfigurationError, Problem, RecordError
 from leadsync.mapping.mapper import Mapper
 from leadsync.mapping.missing_keys import MissingKeys
 from leadsync.mapping.talk import Noted, talk_since
@@ -21,9 +21,12 @@ from leadsync.mapping.yaml_mapper import MapperContext, load_mapper
 from leadsync.records import Record
 from leadsync.sources.base import RawRecord
 from leadsync.state.links import Link
+from leadsync.sync.account_names import AccountNames
+from leadsync.sync.fixed_values import value_problems
 from leadsync.sync.names import name_problems
 from leadsync.sync.planner import Mapped
 from leadsync.sync.resolve import Resolver
+from leadsync.sync.spots import in_reading_order, mappings_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +93,11 @@ class Intake:
 class Intakes:
     """The intakes of a project's sources; every mapping file is compiled once."""
 
-    def __init__(self, project: Project, catalogue: Catalogue) -> None:
-        """Compile the mappings. Raises ConfigurationError with every mistake and every name the account lacks."""
+    def __init__(self, project: Project, catalogue: Catalogue, mappers: Mapping[Path, Mapper]) -> None:
+        """`mappers` are those of `compile_mappings`."""
         self._project = project
         self._catalogue = catalogue
-        self._mappings: dict[Path, PreparedMapping] = {}
-        self._compile()
+        self._mappings = {one.path: self._prepared(one, mappers[one.path]) for one in mappings_of(project)}
 
     def of(self, name: str) -> Intake:
         """The intake of one source."""
@@ -119,31 +121,6 @@ class Intakes:
         resolvers = (one.resolver for one in self._mappings.values())
         return {field.id for one in resolvers if (field := one.key_field) is not None}
 
-    def _compile(self) -> None:
-        found = {one.path: one for source in self._project.sources.values() for one in source.mappings.values()}
-        mappers: dict[Path, Mapper] = {}
-        problems = name_problems(found.values(), self._catalogue)
-        what = "the account does not have everything the mappings name" if problems else "the mappings have mistakes"
-        for path, loaded in found.items():
-            try:
-                mappers[path] = self._mapper(loaded)
-            except ConfigurationError as error:
-                if not error.problems:
-                    raise
-                what = "the mappings have mistakes"
-                problems += error.problems
-        if problems:
-            files = [*(one.document.place().file for one in found.values()), *(one.place.file for one in problems)]
-            order = list(dict.fromkeys(files))
-            problems.sort(key=lambda one: (order.index(one.place.file), one.place.line, one.place.column))
-            raise ConfigurationError(what, do="correct what stands below", problems=problems)
-        self._mappings = {path: self._prepared(found[path], mapper) for path, mapper in mappers.items()}
-
-    def _mapper(self, loaded: LoadedMapping) -> Mapper:
-        file = self._project.file
-        zone = ZoneInfo(file.defaults.timezone)
-        return load_mapper(loaded, MapperContext(country=file.defaults.country, zone=zone, tables=file.tables))
-
     def _prepared(self, loaded: LoadedMapping, mapper: Mapper) -> PreparedMapping:
         file = self._project.file
         resolver = Resolver(
@@ -154,6 +131,45 @@ class Intakes:
             key_field=loaded.file.key_field if mapper.key_field is None else mapper.key_field,
         )
         return PreparedMapping(mapper, resolver)
+
+
+async def open_intakes(project: Project, mappers: Mapping[Path, Mapper], account: AccountNames) -> Intakes:
+    """The intakes, once the account has all that the mappings name.
+
+    The account is read anew before anything is said to be missing. Raises ConfigurationError with every problem,
+    AmoCRMAPIError, StateUnavailable.
+    """
+    problems = account_problems(project, account.catalogue)
+    if problems and account.is_kept and await account.renew(account.readings):
+        problems = account_problems(project, account.catalogue)
+    if problems:
+        what = "the mappings do not fit the account"
+        raise ConfigurationError(what, do="correct what stands below", problems=problems)
+    return Intakes(project, account.catalogue, mappers)
+
+
+def account_problems(project: Project, catalogue: Catalogue) -> list[Problem]:
+    """Names of the mappings that the account does not have, and fixed values that its fields do not take."""
+    zone = account_zone(catalogue, ZoneInfo(project.file.defaults.timezone))
+    found = name_problems(project, catalogue) + value_problems(project, catalogue, zone)
+    return in_reading_order(found, project)
+
+
+def compile_mappings(project: Project) -> dict[Path, Mapper]:
+    """The mapper of each mapping file. Raises ConfigurationError with every mistake; nothing is read or asked."""
+    file = project.file
+    context = MapperContext(file.defaults.country, ZoneInfo(file.defaults.timezone), file.tables)
+    mappers: dict[Path, Mapper] = {}
+    problems: list[Problem] = []
+    for loaded in mappings_of(project):
+        try:
+            mappers[loaded.path] = load_mapper(loaded, context)
+        except ConfigurationError as error:
+            problems += error.problems or [Problem(error.what, loaded.document.place(), do=error.do)]
+    if problems:
+        what = "the mappings have mistakes"
+        raise ConfigurationError(what, do="correct what stands below", problems=in_reading_order(problems, project))
+    return mappers
 
 
 def keepable(record: Any) -> dict[str, Any] | None:

@@ -5,120 +5,164 @@ A field found by a part of its name once put a manager's name into «Телеф�
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
-from typing import Any, Protocol, TypeVar
+from typing import Final, Literal, TypeVar
 
 import orjson
 from pydantic import TypeAdapter
 
 from leadsync.amocrm.client import AmoCRMClient
 from leadsync.amocrm.entities import EntityType
+from leadsync.amocrm.entries import LOST, WON, Account, CustomField, FieldOption, Pipeline, Status, User
+from leadsync.amocrm.near_names import folded, meant, nearest
 from leadsync.errors import ConfigurationError
 
-WON, LOST = 142, 143
-"""Status ids of a won and a lost lead, the same in every pipeline of every account (amocrm-api.md §3.7)."""
+__all__ = [
+    "FORMAT",
+    "LOST",
+    "WON",
+    "Account",
+    "Catalogue",
+    "CustomField",
+    "FieldOption",
+    "NameNotFound",
+    "Pipeline",
+    "Status",
+    "User",
+    "load",
+]
 
 SEE_FIELDS = "`leadsync fields` lists what the account has"
 
+FORMAT: Final = 1
+"""Of the JSON of a catalogue; another one is not read. It rises with every change of what an entry holds."""
+
+ENTITIES: tuple[EntityType, ...] = ("leads", "contacts", "companies")
+
+WRITTEN_UNDER: Mapping[EntityType, str] = {
+    "leads": "write it under lead.fields",
+    "contacts": "write it under contact.fields",
+    "companies": "a mapping fills no companies",
+}
+"""Where a mapping fills the fields of an entity."""
+
 
 class NameNotFound(ConfigurationError):
-    """A name, code or id that the account does not have, or that several things of the account share."""
+    """A name, code or id that the account does not have, that cannot be used, or that several of its things share."""
 
 
-@dataclass(frozen=True, slots=True)
-class FieldOption:
-    """One option of a select or of a phone's kind."""
-
-    id: int
-    value: str
-    code: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class CustomField:
-    """A custom field; `type` is amoCRM's own word (`text`, `multiselect`, `tracking_data`, …)."""
-
-    id: int
-    name: str
-    code: str | None
-    type: str
-    entity: EntityType
-    enums: tuple[FieldOption, ...] = ()
-    is_api_only: bool = False
-    is_computed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """A stage of a pipeline; `type` 1 is the stage of unsorted leads."""
-
-    id: int
-    name: str
-    pipeline_id: int
-    type: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Pipeline:
-    """A pipeline and its stages in the account's order."""
-
-    id: int
-    name: str
-    is_main: bool
-    is_archive: bool
-    statuses: tuple[Status, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class User:
-    """A user of the account."""
-
-    id: int
-    name: str
-    email: str
-    is_active: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """The account itself. `timezone` is an IANA name, None when the answer holds none."""
-
-    id: int
-    name: str
-    subdomain: str
-    timezone: str | None
-    is_api_filter_enabled: bool
-    current_user_id: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Everything of an account that a mapping can name. The finders raise NameNotFound with what to do."""
+    """Everything of an account that a mapping can name. The finders raise NameNotFound with what to do.
 
-    account: Account
-    fields: tuple[CustomField, ...]
-    pipelines: tuple[Pipeline, ...]
-    users: tuple[User, ...]
+    What was found once is found at once: these are asked for every value of every record. A newer catalogue can take
+    the place of an older one for everybody who holds it (`become`).
+    """
+
+    __slots__ = ("_fields", "_pipelines", "_statuses", "_users", "account", "fields", "pipelines", "users")
+
+    def __init__(
+        self,
+        account: Account,
+        fields: tuple[CustomField, ...],
+        pipelines: tuple[Pipeline, ...],
+        users: tuple[User, ...],
+    ) -> None:
+        self._take(account, fields, pipelines, users)
+
+    def _take(
+        self,
+        account: Account,
+        fields: tuple[CustomField, ...],
+        pipelines: tuple[Pipeline, ...],
+        users: tuple[User, ...],
+    ) -> None:
+        self.account = account
+        self.fields = fields
+        self.pipelines = pipelines
+        self.users = users
+        self._fields: dict[tuple[EntityType, str], CustomField] = {}
+        self._pipelines: dict[str, Pipeline] = {}
+        self._statuses: dict[tuple[int, str], Status] = {}
+        self._users: dict[str, User] = {}
+
+    def become(self, newer: Catalogue) -> None:
+        """Hold from now on what `newer` holds, in place."""
+        self._take(newer.account, newer.fields, newer.pipelines, newer.users)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Catalogue) and self._parts == other._parts
+
+    __hash__ = None  # type: ignore[assignment]  # it changes in place
+
+    @property
+    def _parts(self) -> tuple[object, ...]:
+        return self.account, self.fields, self.pipelines, self.users
+
+    # Finders
 
     def field(self, entity: EntityType, name: str | int) -> CustomField:
         """A custom field by id, then code, then exact name."""
-        known = [one for one in self.fields if one.entity == entity]
-        found = (
-            [one for one in known if str(one.id) == _plain(name)]
-            or [one for one in known if one.code and one.code == _plain(name)]
-            or [one for one in known if one.name.strip() == _plain(name)]
-        )
-        return _only(
-            found, f"field of {entity}", name, [text for one in known for text in (one.name, one.code) if text]
-        )
+        plain = _plain(name)
+        found = self._fields.get((entity, plain))
+        if found is None:
+            found = self._fields[entity, plain] = self._field(entity, plain)
+        return found
+
+    def _field(self, entity: EntityType, name: str) -> CustomField:
+        found = _fields_named([one for one in self.fields if one.entity == entity], name)
+        if len(found) == 1:
+            return found[0]
+        if found:
+            ids = ", ".join(f"{one.id} ({one.type})" for one in found)
+            raise NameNotFound(f"more than one field of {entity} is named «{name}»", do=f"give one of the ids {ids}")
+        raise self._no_field(entity, name)
+
+    def _no_field(self, entity: EntityType, name: str) -> NameNotFound:
+        """A field of that very name elsewhere, else the nearest one here, else the nearest one elsewhere."""
+        others = [other for other in ENTITIES if other != entity]
+        near = nearest(name, self._field_names(entity))
+        if near is None or folded(near) != folded(name):
+            for other in others:
+                if _fields_named([one for one in self.fields if one.entity == other], name):
+                    return NameNotFound(f"«{name}» is a field of {other}, not of {entity}", do=WRITTEN_UNDER[other])
+        what = f"the account has no field of {entity} named «{name}»"
+        if near is not None:
+            return NameNotFound(what, do=f"{meant(name, near, self._told(entity, near))} {SEE_FIELDS}")
+        for other in others:
+            there = nearest(name, self._field_names(other))
+            if there is not None:
+                return NameNotFound(what, do=f"{meant(name, there, self._told(other, there))} {WRITTEN_UNDER[other]}")
+        return NameNotFound(what, do=SEE_FIELDS)
+
+    def _field_names(self, entity: EntityType) -> list[str]:
+        known = (one for one in self.fields if one.entity == entity)
+        return [text for one in known for text in (one.name, one.code) if text]
+
+    def _told(self, entity: EntityType, name: str) -> str:
+        """Which field a name means, in brackets: its entity, type and id."""
+        found = _fields_named([one for one in self.fields if one.entity == entity], name.strip())
+        return f" ({entity}, {' or '.join(f'{one.type}, id {one.id}' for one in found)})"
 
     def pipeline(self, name: str | int) -> Pipeline:
         """A pipeline by id or exact name; an archived one only by id."""
+        plain = _plain(name)
+        found = self._pipelines.get(plain)
+        if found is None:
+            found = self._pipelines[plain] = self._pipeline(plain)
+        return found
+
+    def _pipeline(self, name: str) -> Pipeline:
         living = [one for one in self.pipelines if not one.is_archive]
-        found = _named(self.pipelines, name, by_name=living)
-        return _only(found, "pipeline", name, [one.name for one in living])
+        found = [one for one in self.pipelines if str(one.id) == name] or _named(living, name)
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise NameNotFound(f"more than one pipeline is named «{name}»", do=_give_an_id(found))
+        if archived := _named(self.pipelines, name):
+            do = f"take it out of the archive in amoCRM, or name one of {_listed(living)}"
+            raise NameNotFound(f"the pipeline «{archived[0].name}» (id {archived[0].id}) is archived", do=do)
+        raise NameNotFound(f"the account has no pipeline named «{name}»", do=_advice(name, living))
 
     def main_pipeline(self) -> Pipeline:
         """The pipeline that new leads go to when nothing is said."""
@@ -129,127 +173,138 @@ class Catalogue:
 
     def status(self, pipeline: Pipeline, name: str | int) -> Status:
         """A stage of a pipeline by id or exact name."""
-        found = _named(pipeline.statuses, name)
-        known = [one.name for one in pipeline.statuses]
-        return _only(found, f"status of pipeline «{pipeline.name}»", name, known)
+        plain = _plain(name)
+        found = self._statuses.get((pipeline.id, plain))
+        if found is None:
+            found = self._statuses[pipeline.id, plain] = self._status(pipeline, plain)
+        return found
 
-    def user(self, name: str | int) -> User:
-        """A user by id, e-mail (in any case) or exact name. The error does not repeat the name: it is a person's."""
-        found = _named(self.users, name) or [one for one in self.users if one.email.lower() == _plain(name).lower()]
+    def _status(self, pipeline: Pipeline, name: str) -> Status:
+        found = [one for one in pipeline.statuses if str(one.id) == name] or _named(pipeline.statuses, name)
         if len(found) == 1:
             return found[0]
+        kind = f"status of pipeline «{pipeline.name}»"
         if found:
-            ids = ", ".join(str(one.id) for one in found)
-            raise NameNotFound("several users of the account have this name", do=f"give one of the ids {ids}")
+            raise NameNotFound(f"more than one {kind} is named «{name}»", do=_give_an_id(found))
+        elsewhere = self.pipelines_with(name)
+        if elsewhere:
+            do = f"name that pipeline, or a status of «{pipeline.name}»: {_listed(pipeline.statuses)}"
+            raise NameNotFound(f"«{name}» is a status of {_listed(elsewhere)}, not of «{pipeline.name}»", do=do)
+        raise NameNotFound(f"the account has no {kind} named «{name}»", do=_advice(name, pipeline.statuses))
+
+    def pipelines_with(self, status: str | int) -> list[Pipeline]:
+        """The pipelines that have a status of this id or exact name."""
+        plain = _plain(status)
+        return [
+            one
+            for one in self.pipelines
+            if any(str(step.id) == plain or step.name.strip() == plain for step in one.statuses)
+        ]
+
+    def user(self, name: str | int) -> User:
+        """An active user by id, e-mail (in any case) or exact name. The error does not repeat the name: a person's.
+
+        A token that is no administrator's sees no users: then any id is taken.
+        """
+        plain = _plain(name)
+        found = self._users.get(plain)
+        if found is None:
+            found = self._users[plain] = self._user(plain)
+        return found
+
+    def _user(self, name: str) -> User:
         if not self.users:
+            if name.isdecimal():
+                return User(int(name), f"user {name}", "", True)
             do = "give the user's id: only an administrator's token may list the users"
             raise NameNotFound("the account's users are not visible to this token", do=do)
-        raise NameNotFound("no user of the account has this id, e-mail or name", do=SEE_FIELDS)
+        found = (
+            [one for one in self.users if str(one.id) == name]
+            or _named(self.users, name)
+            or [one for one in self.users if one.email.lower() == name.lower()]
+        )
+        active = [one for one in found if one.is_active]
+        if len(active) == 1:
+            return active[0]
+        if active:
+            raise NameNotFound("several users of the account have this name", do=_give_an_id(active))
+        if found:
+            do = "activate the user in amoCRM, or name another one; `leadsync fields` says who is active"
+            raise NameNotFound("this user is not active any more and cannot be responsible", do=do)
+        do = SEE_FIELDS
+        near = nearest(name, [text for one in self.users for text in (one.name, one.email)])
+        if near is not None and folded(near) == folded(name):
+            do = f"upper and lower case and spaces of a name count; {SEE_FIELDS}"
+        raise NameNotFound("no user of the account has this id, e-mail or name", do=do)
+
+    # Keeping
 
     def to_json(self) -> bytes:
         """The catalogue as JSON, for a cache."""
-        return orjson.dumps(self)
+        return orjson.dumps(_Kept(FORMAT, self.account, self.fields, self.pipelines, self.users))
 
     @classmethod
-    def from_json(cls, stored: bytes | str) -> Catalogue:
-        """The catalogue from `to_json`. Raises ValueError for anything else."""
-        return _ADAPTER.validate_json(stored)
+    def from_json(cls, kept: bytes | str) -> Catalogue:
+        """The catalogue from `to_json`. Raises ValueError for anything else, another format too."""
+        read = _ADAPTER.validate_json(kept)
+        return cls(read.account, read.fields, read.pipelines, read.users)
 
 
-_ADAPTER = TypeAdapter(Catalogue)
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A catalogue as it is written down."""
+
+    format: Literal[1]
+    account: Account
+    fields: tuple[CustomField, ...]
+    pipelines: tuple[Pipeline, ...]
+    users: tuple[User, ...]
+
+
+_ADAPTER = TypeAdapter(_Kept)
 
 
 async def load(client: AmoCRMClient) -> Catalogue:
     """Read the whole catalogue from the account: one request each for the account, fields, pipelines and users."""
     account = await client.account()
-    entities: tuple[EntityType, ...] = ("leads", "contacts", "companies")
-    fields = [_field(entity, raw) for entity in entities for raw in await client.custom_fields(entity)]
+    fields = [CustomField.of(entity, raw) for entity in ENTITIES for raw in await client.custom_fields(entity)]
     return Catalogue(
-        account=_account(account),
+        account=Account.of(account),
         fields=tuple(fields),
-        pipelines=tuple(_pipeline(raw) for raw in await client.pipelines()),
-        users=tuple(_user(raw) for raw in await client.users()),
+        pipelines=tuple(Pipeline.of(raw) for raw in await client.pipelines()),
+        users=tuple(User.of(raw) for raw in await client.users()),
     )
 
 
-class _Named(Protocol):
-    @property
-    def id(self) -> int: ...
-    @property
-    def name(self) -> str: ...
-
-
-class _WithId(Protocol):
-    @property
-    def id(self) -> int: ...
-
-
-Thing = TypeVar("Thing", bound=_Named)
-Found = TypeVar("Found", bound=_WithId)
+Named = TypeVar("Named", Pipeline, Status, User)
 
 
 def _plain(name: str | int) -> str:
     return str(name).strip()
 
 
-def _named(things: Iterable[Thing], name: str | int, *, by_name: Iterable[Thing] | None = None) -> list[Thing]:
-    everything = list(things)
-    found = [one for one in everything if str(one.id) == _plain(name)]
-    return found or [one for one in (everything if by_name is None else by_name) if one.name.strip() == _plain(name)]
+def _named(things: Iterable[Named], name: str) -> list[Named]:
+    return [one for one in things if one.name.strip() == name]
 
 
-def _only(found: Sequence[Found], kind: str, name: str | int, known: Sequence[str]) -> Found:
-    if len(found) == 1:
-        return found[0]
-    if found:
-        ids = ", ".join(str(one.id) for one in found)
-        raise NameNotFound(f"more than one {kind} is named «{name}»", do=f"give one of the ids {ids}")
-    raise NameNotFound(f"the account has no {kind} named «{name}»", do=_nearest(_plain(name), known))
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    by_fold = {one.casefold(): one for one in known}
-    near = get_close_matches(name.casefold(), by_fold, n=1, cutoff=0.5)
-    return f"did you mean «{by_fold[near[0]]}»? {SEE_FIELDS}" if near else SEE_FIELDS
-
-
-def _account(raw: dict[str, Any]) -> Account:
-    settings = (raw.get("_embedded") or {}).get("datetime_settings") or {}
-    return Account(
-        id=raw["id"],
-        name=raw.get("name") or "",
-        subdomain=raw.get("subdomain") or "",
-        timezone=settings.get("timezone"),
-        is_api_filter_enabled=bool(raw.get("is_api_filter_enabled")),
-        current_user_id=raw.get("current_user_id"),
+def _fields_named(known: Sequence[CustomField], name: str) -> list[CustomField]:
+    return (
+        [one for one in known if str(one.id) == name]
+        or [one for one in known if one.code == name]
+        or [one for one in known if one.name.strip() == name]
     )
 
 
-def _field(entity: EntityType, raw: dict[str, Any]) -> CustomField:
-    enums = (FieldOption(one["id"], one["value"], one.get("code")) for one in raw.get("enums") or ())
-    return CustomField(
-        id=raw["id"],
-        name=raw["name"],
-        code=raw.get("code"),
-        type=raw["type"],
-        entity=entity,
-        enums=tuple(enums),
-        is_api_only=bool(raw.get("is_api_only")),
-        is_computed=bool(raw.get("is_computed")),
-    )
+def _give_an_id(found: Iterable[Pipeline | Status | User]) -> str:
+    return f"give one of the ids {', '.join(str(one.id) for one in found)}"
 
 
-def _pipeline(raw: dict[str, Any]) -> Pipeline:
-    statuses = ((raw.get("_embedded") or {}).get("statuses")) or ()
-    return Pipeline(
-        id=raw["id"],
-        name=raw["name"],
-        is_main=bool(raw.get("is_main")),
-        is_archive=bool(raw.get("is_archive")),
-        statuses=tuple(Status(one["id"], one["name"], raw["id"], one.get("type") or 0) for one in statuses),
-    )
+def _listed(things: Iterable[Pipeline | Status]) -> str:
+    return ", ".join(f"«{one.name}»" for one in things)
 
 
-def _user(raw: dict[str, Any]) -> User:
-    active = bool((raw.get("rights") or {}).get("is_active", True))
-    return User(raw["id"], raw.get("name") or "", raw.get("email") or "", active)
+def _advice(name: str, known: Iterable[Pipeline | Status]) -> str:
+    names = [one.name for one in known]
+    near = nearest(name, names)
+    begin = f"{meant(name, near)} " if near is not None else ""
+    return f"{begin}there are {_listed(known)}" if names else SEE_FIELDS

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from difflib import get_close_matches
 from typing import Any, NoReturn
 from zoneinfo import ZoneInfo
 
@@ -16,6 +15,7 @@ import orjson
 
 from leadsync.amocrm.catalogue import CustomField, FieldOption
 from leadsync.amocrm.entities import WORK
+from leadsync.amocrm.near_names import meant, nearest
 from leadsync.amocrm.plain_values import midnight, moment_of, moment_of_wire, number_of, number_text, yes_or_no
 from leadsync.errors import ValueRefused
 
@@ -36,6 +36,10 @@ _SHOWN_OPTIONS = 20
 _FOUR_BYTES = re.compile("[\U00010000-\U0010ffff\ud800-\udfff][\ufe0e\ufe0f\u200d]*|\ufe0f")
 _LIST_SEPARATORS = re.compile(r"[\n;]")
 _TRAILING = re.compile(r"[ \t\u00a0]+(?=\n|$)")
+
+
+class OptionNotFound(ValueRefused):
+    """A text is no option of its field, as far as the catalogue knows: the account may have it by now."""
 
 
 def encode(field: CustomField, text: str, *, zone: ZoneInfo) -> Values:
@@ -168,8 +172,9 @@ def _chosen(field: CustomField, text: str) -> FieldOption:
         or [one for one in field.enums if str(one.id) == text]
     )
     if not found:
-        near = get_close_matches(text, [one.value for one in field.enums], n=1)
-        _refuse(field, "has no such option", (f"did you mean «{near[0]}»? " if near else "") + _offered(field))
+        near = nearest(text, [one.value for one in field.enums])
+        do = (f"{meant(text, near)} " if near is not None else "") + _offered(field)
+        raise OptionNotFound(_said(field, "has no such option"), field=field.name, do=do)
     if len(found) > 1:
         ids = ", ".join(str(one.id) for one in found)
         _refuse(field, "has several options of that label", f"give one of the ids {ids}")
@@ -210,7 +215,11 @@ def _object(field: CustomField, text: str, *, known: tuple[str, ...] | frozenset
 
 
 def _refuse(field: CustomField, what: str, do: str) -> NoReturn:
-    raise ValueRefused(f"the field «{field.name}» ({field.type}) {what}", field=field.name, do=do)
+    raise ValueRefused(_said(field, what), field=field.name, do=do)
+
+
+def _said(field: CustomField, what: str) -> str:
+    return f"the field «{field.name}» ({field.type}) {what}"
 
 
 # values → one text

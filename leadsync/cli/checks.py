@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from leadsync.amocrm.catalogue import Catalogue, load
+from leadsync.amocrm.catalogue import Catalogue
 from leadsync.amocrm.retry import RetryPolicy
 from leadsync.cli.logins import DAY, WORDS, Login, Way, login_of, open_project, span
-from leadsync.config.loader import LoadedMapping, Project
+from leadsync.config.loader import Project
 from leadsync.errors import AmoCRMAPIError, AuthorizationRequired, ConfigurationError, LeadsyncError, Problem
 from leadsync.events import ignore
-from leadsync.mapping.environment import MapperContext
-from leadsync.mapping.yaml_mapper import load_mapper
+from leadsync.intake import account_zone, compile_mappings
 from leadsync.project import Connections, connect
 from leadsync.state.persistence import persistence_warnings
 from leadsync.state.redis import state_errors
-from leadsync.sync.names import name_problems
+from leadsync.sync.account_names import read_catalogue
+from leadsync.sync.fixed_values import value_problems
+from leadsync.sync.names import name_problems, name_warnings
+from leadsync.sync.spots import mappings_of
 
 ENDS_SOON = 14 * DAY
 """Seconds before the end of a login from which on it is warned about."""
@@ -36,6 +38,14 @@ class Mark(StrEnum):
     WARNING = "warning"
     BAD = "failed"
     SKIPPED = "not checked"
+
+
+class Level(StrEnum):
+    """How far a check has to go: into the files, to the account's names, or to everything a run needs."""
+
+    FILES = "files"
+    NAMES = "names"
+    REACH = "reachability"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +65,27 @@ class Check:
         problems = error.problems if isinstance(error, ConfigurationError) else ()
         where = f" (at {error.where})" if error.where else ""
         return cls(name, Mark.BAD, error.what + where, problems, error.do, error.exit_code)
+
+    @classmethod
+    def of_problems(cls, name: str, problems: Sequence[Problem], bad: str, good: str) -> Check:
+        """The check that found these mistakes in the files, or none; `bad` goes on after their number."""
+        if not problems:
+            return cls(name, Mark.GOOD, good)
+        what = f"{_counted(len(problems), bad)}"
+        return cls(name, Mark.BAD, what, tuple(problems), exit_code=ConfigurationError.exit_code)
+
+    @property
+    def level(self) -> Level:
+        """Where it belongs."""
+        return LEVELS[self.name]
+
+
+LEVELS = {
+    **dict.fromkeys(("files", "mappings"), Level.FILES),
+    **dict.fromkeys(("names", "values"), Level.NAMES),
+    **dict.fromkeys(("redis", "memory", "login", "amocrm"), Level.REACH),
+}
+"""The level of each check; the checks are shown in this order."""
 
 
 @dataclass(slots=True)
@@ -84,18 +115,18 @@ class Checks:
         self.done[check.name] = check
 
     def _check_files(self, project: Project) -> None:
-        mappings = _mappings(project)
-        self._add(Check("files", Mark.GOOD, f"{project.path.name} and {_counted(len(mappings), 'mapping')}"))
-        problems = [problem for one in mappings for problem in _template_problems(project, one)]
-        if problems:
-            what = f"{_counted(len(problems), 'mistake')} in the templates"
-            self._add(Check("mappings", Mark.BAD, what, tuple(problems), exit_code=ConfigurationError.exit_code))
-        else:
-            self._add(Check("mappings", Mark.GOOD, "every template can be read"))
+        number = len(mappings_of(project))
+        self._add(Check("files", Mark.GOOD, f"{project.path.name} and {_counted(number, 'mapping')}"))
+        problems: Sequence[Problem] = ()
+        try:
+            compile_mappings(project)
+        except ConfigurationError as error:
+            problems = error.problems
+        self._add(Check.of_problems("mappings", problems, "mistake in the templates", "every template can be read"))
 
     async def _check_world(self, project: Project) -> None:
         # The names need Redis, a login and amoCRM, and still stand before them.
-        for name in ("names", "redis", "memory", "login", "amocrm"):
+        for name in (name for name, level in LEVELS.items() if level is not Level.FILES):
             self._add(Check(name, Mark.SKIPPED, "not checked: something else is in the way"))
         try:
             async with connect(project, ignore, retry=IMPATIENT) as connections:
@@ -115,7 +146,7 @@ class Checks:
 
     async def _check_account(self, connections: Connections) -> None:
         try:
-            catalogue = await load(connections.client)
+            catalogue = await read_catalogue(connections.client, connections.redis, connections.names)
         except (AuthorizationRequired, ConfigurationError) as error:
             self._add(Check.failed("login", error))
             return
@@ -123,30 +154,20 @@ class Checks:
             self._add(Check.failed("amocrm", error))
         else:
             self._add(Check("amocrm", Mark.GOOD, f"answers as account {catalogue.account.subdomain}"))
-            self._add(_names_check(connections.project, catalogue))
+            self._check_names(connections.project, catalogue)
         self._add(_login_check(await login_of(connections), time.time()))
 
-
-def _mappings(project: Project) -> list[LoadedMapping]:
-    found = {one.path: one for source in project.sources.values() for one in source.mappings.values()}
-    return list(found.values())
-
-
-def _template_problems(project: Project, mapping: LoadedMapping) -> Iterator[Problem]:
-    file = project.file
-    context = MapperContext(file.defaults.country, ZoneInfo(file.defaults.timezone), file.tables)
-    try:
-        load_mapper(mapping, context)
-    except ConfigurationError as error:
-        yield from error.problems or [Problem(error.what, mapping.document.place(), do=error.do)]
-
-
-def _names_check(project: Project, catalogue: Catalogue) -> Check:
-    problems = name_problems(_mappings(project), catalogue)
-    if problems:
-        what = f"the account does not have {_counted(len(problems), 'name')} of the mappings"
-        return Check("names", Mark.BAD, what, tuple(problems), exit_code=ConfigurationError.exit_code)
-    return Check("names", Mark.GOOD, "the account has everything the mappings name")
+    def _check_names(self, project: Project, catalogue: Catalogue) -> None:
+        good = "the account has everything the mappings name"
+        self._add(Check.of_problems("names", name_problems(project, catalogue), "name that cannot be used", good))
+        warnings = name_warnings(project, catalogue)
+        if warnings and self.done["names"].mark is Mark.GOOD:
+            self._add(Check("names", Mark.WARNING, _counted(len(warnings), "doubtful name"), tuple(warnings)))
+        zone = account_zone(catalogue, ZoneInfo(project.file.defaults.timezone))
+        problems = value_problems(project, catalogue, zone)
+        self._add(
+            Check.of_problems("values", problems, "value that does not fit", "what the mappings always write fits")
+        )
 
 
 def _login_check(login: Login, now: float) -> Check:
@@ -170,7 +191,11 @@ def _place(connections: Connections) -> str:
 
 
 def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
+    """`1 value that does not fit`, `2 values that do not fit`."""
+    first, *rest = noun.split(" ", 1)
+    if number == 1:
+        return f"1 {noun}"
+    return " ".join([f"{number} {first}s", *rest]).replace(" that does ", " that do ")
 
 
 def checks_json(checks: Checks) -> dict[str, Any]:
@@ -184,6 +209,7 @@ def checks_json(checks: Checks) -> dict[str, Any]:
 
 def _check_json(check: Check) -> dict[str, Any]:
     return {
+        "level": check.level.value,
         "name": check.name,
         "result": check.mark.value,
         "text": check.text,

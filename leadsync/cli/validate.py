@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import groupby
 
 import click
 from rich.text import Text
 
-from leadsync.cli.checks import Check, Checks, Mark, checks_json
+from leadsync.cli.checks import Check, Checks, Level, Mark, checks_json
 from leadsync.cli.main_task import run_async
 from leadsync.cli.options import format_option, project_options
 from leadsync.cli.output import error_console, print_json, print_lines
@@ -18,6 +19,8 @@ SIGNS = {
     Mark.BAD: ("✗", "bold red"),
     Mark.SKIPPED: ("-", "dim"),
 }
+
+HEADINGS = {Level.FILES: "Files", Level.NAMES: "Names against the account", Level.REACH: "Reachability"}
 
 
 @click.command("validate")
@@ -53,14 +56,16 @@ async def _checked(offline: bool, config: str | None) -> Checks:
 
 
 def _lines(checks: Checks) -> Iterator[Text]:
-    for check in checks.done.values():
-        yield from _check_lines(check)
+    for level, group in groupby(checks.done.values(), key=lambda one: one.level):
+        yield Text(HEADINGS[level], style="bold cyan")
+        for check in group:
+            yield from _check_lines(check)
 
 
 def _check_lines(check: Check) -> Iterator[Text]:
     sign, style = SIGNS[check.mark]
-    yield Text(f"{sign} ", style=style).append(f"{check.name:<9}", style="bold").append(f" {check.text}", style="")
+    yield Text(f"  {sign} ", style=style).append(f"{check.name:<9}", style="bold").append(f" {check.text}", style="")
     if check.do:
-        yield Text(f"    what to do: {check.do}")
+        yield Text(f"      what to do: {check.do}")
     for problem in check.problems:
-        yield from (Text(f"    {line}") for line in str(problem).splitlines())
+        yield from (Text(f"      {line}") for line in str(problem).splitlines())

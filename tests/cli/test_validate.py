@@ -20,7 +20,7 @@ GOOD, WARNING, BAD, SKIPPED = "✓", "!", "✗", "-"
 
 def marks(ended: Ended) -> dict[str, str]:
     """The mark of each check by its name, in the order shown."""
-    lines = [line.split() for line in ended.out.splitlines() if line[:1] in (GOOD, WARNING, BAD, SKIPPED)]
+    lines = [line.split() for line in ended.out.splitlines() if line[2:3] in (GOOD, WARNING, BAD, SKIPPED)]
     return {words[1]: words[0] for words in lines}
 
 
@@ -44,7 +44,7 @@ async def test_a_good_project_passes_every_check(world, lasting):
     world.write(redis={"url": lasting})
     async with running(world.folder, "validate") as command:
         ended = await command.ended()
-    names = ["files", "mappings", "names", "redis", "memory", "login", "amocrm"]
+    names = ["files", "mappings", "names", "values", "redis", "memory", "login", "amocrm"]
     assert (ended.code, ended.err) == (0, "")
     assert list(marks(ended).items()) == [(name, GOOD) for name in names]
 
@@ -75,7 +75,7 @@ async def test_without_a_project_the_next_step_is_told(world):
     (world.folder / "leadsync.yaml").unlink()
     ended = await run(world.folder, "validate")
     assert ended.code == 78
-    assert "what to do: `leadsync demo`" in ended.out
+    assert "what to do: `leadsync init`" in ended.out
 
 
 async def test_templates_and_names_are_checked_together(world):
@@ -89,8 +89,9 @@ async def test_templates_and_names_are_checked_together(world):
     assert (found["files"], found["mappings"], found["names"]) == (GOOD, BAD, BAD)
     assert (found["redis"], found["amocrm"]) == (GOOD, GOOD)
     assert "2 mistakes" in ended.out
+    assert "2 names that cannot be used" in ended.out
     assert ended.out.count("mapping.yaml:") == 4
-    assert "did you mean «Продукт»?" in ended.out
+    assert "did you mean «Продукт» (leads, select, id 838403)?" in ended.out
 
 
 async def test_offline_asks_nobody(world):
@@ -111,7 +112,7 @@ async def test_a_redis_that_does_not_answer_ends_with_1(world):
     found = marks(ended)
     assert ended.code == 1
     assert found["redis"] == BAD
-    assert [found[name] for name in ("names", "memory", "login", "amocrm")] == [SKIPPED] * 4
+    assert [found[name] for name in ("names", "values", "memory", "login", "amocrm")] == [SKIPPED] * 5
     assert "127.0.0.1:1" in ended.out
     assert "what to do" in ended.out
     assert "pass-word" not in ended.out + ended.err
