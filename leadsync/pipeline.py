@@ -13,14 +13,14 @@ from typing import Any, Self
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
-from leadsync.amocrm.catalogue import Catalogue, load
+from leadsync.amocrm.catalogue import Catalogue
 from leadsync.amocrm.retry import RetryPolicy
 from leadsync.amocrm.wire import Timeouts
 from leadsync.chunks import CHUNK, Selection, read_chunks
 from leadsync.config.loader import Project, load_project
 from leadsync.errors import ConfigurationError, LeadsyncError, RecordError, StateUnavailable
 from leadsync.events import Listener, RecordsDone, Warned, ignore
-from leadsync.intake import Intake, Intakes, Skipped, Taken, keepable
+from leadsync.intake import Intake, Skipped, Taken, compile_mappings, keepable, open_intakes
 from leadsync.planning import count, plan_records
 from leadsync.project import Connections, connect
 from leadsync.pushes import Pushes, closed, push_result
@@ -33,6 +33,7 @@ from leadsync.state.persistence import persistence_warnings
 from leadsync.state.refused import Refused
 from leadsync.state.runs import keep_run
 from leadsync.steps import Done, Steps, refusal, refused_of
+from leadsync.sync.account_names import AccountNames
 from leadsync.sync.changes import digest
 from leadsync.sync.rebuild import Rebuild, Rebuilt
 from leadsync.sync.recover import SETTLE
@@ -95,22 +96,27 @@ class Pipeline:
         await self._stack.aclose()
 
     async def _open(self) -> None:
+        mappers = compile_mappings(self.project)  # a mistake in a template is told before anybody is asked
         connected = connect(self.project, self._listener, retry=self._retry, timeouts=self._timeouts)
         self.connections: Connections = await self._stack.enter_async_context(connected)
         self._requests = RequestCounter()
         self.connections.listeners.add(self._requests)
-        self.catalogue: Catalogue = await load(self.connections.client)
-        self._intakes = Intakes(self.project, self.catalogue)
-        claims = Claims(self.connections.redis, self.connections.names)
-        self._claims = await self._stack.enter_async_context(claims)
         client, redis, names = self.connections.client, self.connections.redis, self.connections.names
+        self.account = await AccountNames.open(client, redis, names)
+        self._intakes = await open_intakes(self.project, mappers, self.account)
+        self._claims = await self._stack.enter_async_context(Claims(redis, names))
         country, filters = self.project.file.defaults.country, self.catalogue.account.is_api_filter_enabled
         self._rebuild = Rebuild(client, redis, names, self._intakes.key_fields, country=country, filters=filters)
         await self.rebuild(everything=False)
         # A write whose claims have lapsed while it waited its turn must not go out: another process may send it.
         self.connections.client.guard_writes(self._claims.check)
-        self._steps = Steps(self.connections, self.catalogue, self._claims, settle=self._settle, rebuild=self._rebuild)
+        self._steps = Steps(self.connections, self.account, self._claims, settle=self._settle, rebuild=self._rebuild)
         self._pushes = await self._stack.enter_async_context(Pushes(self._steps))
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """What the account calls its things, as far as it was read."""
+        return self.account.catalogue
 
     @property
     def has_key_field(self) -> bool:
@@ -193,7 +199,7 @@ class Pipeline:
         """
         saving = None if out is None else Saving(Path(out))
         intake = self._intakes.of(self._source(source))
-        steps = Steps(self.connections, self.catalogue, self._claims, promises={}, rebuild=self._rebuild)
+        steps = Steps(self.connections, self.account, self._claims, promises={}, rebuild=self._rebuild)
         selection = Selection(limit, None if record is None else (record,), whole=saving is not None)
         plan = await plan_records(self.connections, steps, intake, selection, saving.add if saving else None)
         plan.warnings += [*await self._warnings(), *intake.missing.warnings()]

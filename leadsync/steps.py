@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from leadsync.amocrm.catalogue import Catalogue
 from leadsync.errors import RecordError, Remedy
 from leadsync.events import LeadCreated, RecordRefused
 from leadsync.intake import Intake, Taken, account_zone, keepable
@@ -24,12 +23,13 @@ from leadsync.state.facts import Fact, remember
 from leadsync.state.journal import Journal
 from leadsync.state.links import Link, link_hash, load_links
 from leadsync.state.refused import Refused, RefusedItem, RefusedRecords
+from leadsync.sync.account_names import AccountNames, blames_a_name, misses_a_name
 from leadsync.sync.apply import Applied, Applier
 from leadsync.sync.changes import Outcome, RecordPlan
 from leadsync.sync.contact_list import ContactList
 from leadsync.sync.match import Matcher
 from leadsync.sync.payload import content, request_of
-from leadsync.sync.planner import Planner, Wish, wish_of
+from leadsync.sync.planner import Mapped, Planner, Wish, wish_of
 from leadsync.sync.rebuild import Rebuild
 from leadsync.sync.recover import SETTLE, Recovery
 from leadsync.sync.results import RefusedRow, refusal_row
@@ -75,17 +75,18 @@ class Steps:
     def __init__(
         self,
         connections: Connections,
-        catalogue: Catalogue,
+        account: AccountNames,
         claims: Claims,
         promises: dict[str, str] | None = None,
         *,
         settle: float = SETTLE,
         rebuild: Rebuild | None = None,
     ) -> None:
-        file = connections.project.file
+        file, catalogue = connections.project.file, account.catalogue
         zone = account_zone(catalogue, ZoneInfo(file.defaults.timezone))
         client, redis, names = connections.client, connections.redis, connections.names
         self._connections = connections
+        self._account = account
         self._claims = claims
         self._rebuild = rebuild
         self._turn = asyncio.Lock()  # claims are this process's: two tasks of it would both hold one
@@ -174,18 +175,25 @@ class Steps:
         if unknown and self._rebuild is not None and await self._rebuild.catch_up():
             links |= await load_links(redis, names, unknown)
         links |= await self._noted_again([one for one in taken if links[one.key].restored], links)
-        wishes: list[Wish] = []
-        failed: list[RecordPlan] = []
+        await self._account.settle()
+        known, wished = self._account.readings, list[Wish | RecordPlan]()
+        missed: dict[int, Mapped] = {}
         for number, one in enumerate(taken):
             try:
-                wishes.append(wish_of(intake.map(one, links[one.key])))
+                mapped = intake.map(one, links[one.key])
+                wished.append(_wished(mapped))
+                if _misses_a_name(wished[-1]):
+                    missed[number] = mapped
             except RecordError as error:
-                failed.append(RecordPlan(one.key, one.place, "failed", refusal=error))
+                wished.append(RecordPlan(one.key, one.place, "failed", refusal=error))
             except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-                failed.append(RecordPlan(one.key, one.place, "failed", refusal=_stumbled(error)))
+                wished.append(RecordPlan(one.key, one.place, "failed", refusal=_stumbled(error)))
             if number % BREATH == 0:
                 await asyncio.sleep(0)
-        return wishes, failed
+        if missed and await self._account.renew(known):
+            for number, mapped in missed.items():
+                wished[number] = _wished(mapped)
+        return [one for one in wished if isinstance(one, Wish)], [one for one in wished if isinstance(one, RecordPlan)]
 
     async def _noted_again(self, taken: Sequence[Taken], links: Mapping[str, Link]) -> dict[str, Link]:
         """Links that came back from the account, with what its notes say of their talks."""
@@ -214,6 +222,8 @@ class Steps:
         before = await self.refused.find([plan.key for plan in plans])
         items = {item.request_id: item for one in before.values() for item in one.items}
         applied = await self._applier.apply([plan for plan in plans if plan.refusal is None], items)
+        if any(blames_a_name(no.answer) for one in applied for no in one.refused):
+            await self._account.doubt()
         await self._forgive_gone(applied)
         done = [self._done(one) for one in applied]
         done += [refusal(plan.key, plan.place, plan.refusal) for plan in plans if plan.refusal is not None]
@@ -268,6 +278,18 @@ class Steps:
         for row in (row for one in done for row in one.refused):
             logger.error("a record was refused at %s: %s", row.field or "its reading", row.reason)
             self._connections.listeners(RecordRefused(row.key, row.field, row.reason))
+
+
+def _wished(mapped: Mapped) -> Wish | RecordPlan:
+    """What a record wants, typed, or the plan of one that is refused."""
+    try:
+        return wish_of(mapped)
+    except RecordError as error:
+        return RecordPlan(mapped.key, mapped.place, "failed", refusal=error)
+
+
+def _misses_a_name(wished: Wish | RecordPlan) -> bool:
+    return isinstance(wished, RecordPlan) and wished.refusal is not None and misses_a_name(wished.refusal)
 
 
 def _hangs_in_the_air(refused: NotAccepted) -> bool:
