@@ -11,16 +11,24 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 from pydantic import BaseModel
 
 from leadsync import plugins
+from leadsync.amocrm.catalogue import Catalogue
+from leadsync.config.completions import complete
 from leadsync.config.models import MappingFile, ProjectFile, SourceSection
 from leadsync.errors import ConfigurationError
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
+PROJECT_FILE, MAPPING_FILE = ".leadsync/leadsync.schema.json", ".leadsync/mapping.schema.json"
+"""Where the files name their schemas, from the project's folder."""
+
 _VARIABLE = {"type": "string", "pattern": r"\$\{"}
 _NOT_TEXT = ("integer", "number", "boolean")
+_MAY_BE_EMPTY = frozenset({"fields", "tags", "tests", "tables", "redis", "defaults", "safety"})
+"""Keys after which nothing may stand: the loader takes that as empty."""
 
 
 def project_schema() -> dict[str, Any]:
@@ -33,14 +41,33 @@ def project_schema() -> dict[str, Any]:
     return schema
 
 
-def mapping_schema() -> dict[str, Any]:
-    """The schema of a mapping file."""
-    return _schema(MappingFile, "A leadsync mapping")
+def mapping_schema(catalogue: Catalogue | None = None) -> dict[str, Any]:
+    """The schema of a mapping file; with a catalogue it offers what that account has."""
+    schema = _schema(MappingFile, "A leadsync mapping")
+    return schema if catalogue is None else complete(schema, catalogue)
+
+
+def schema_files(catalogue: Catalogue | None = None) -> dict[str, str]:
+    """Both schemas as the texts of their files, by path from the project's folder."""
+    schemas = {PROJECT_FILE: project_schema(), MAPPING_FILE: mapping_schema(catalogue)}
+    return {name: orjson.dumps(schema, option=orjson.OPT_INDENT_2).decode() + "\n" for name, schema in schemas.items()}
 
 
 def _schema(model: type[BaseModel], title: str) -> dict[str, Any]:
     schema = _with_variables(model.model_json_schema())
+    for part in (schema, *schema.get("$defs", {}).values()):
+        _allow_nothing(part.get("properties", {}))
     return {"$schema": DIALECT, **schema, "title": title}
+
+
+def _allow_nothing(properties: dict[str, Any]) -> None:
+    """Let `fields:` stand alone, with what goes into it commented out."""
+    for name in _MAY_BE_EMPTY & properties.keys():
+        key = properties[name]
+        if isinstance(key.get("type"), str):
+            key["type"] = [key["type"], "null"]
+        elif "$ref" in key:
+            properties[name] = {"anyOf": [{"$ref": key.pop("$ref")}, {"type": "null"}], **key}
 
 
 def _options(name: str) -> type[BaseModel] | None:
