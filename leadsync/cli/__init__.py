@@ -16,6 +16,7 @@ from leadsync.errors import LeadsyncError
 
 COMMANDS = {
     "demo": "Sample talks through the whole thing, against the sandbox: no account needed.",
+    "init": "Make a project: leadsync.yaml and a mapping from the account's own fields.",
     "dry-run": "Show what a run would do; nothing is written.",
     "run": "Bring the talks of a source into amoCRM.",
     "failed": "The records that were refused: list, show, retry, drop.",
@@ -25,6 +26,7 @@ COMMANDS = {
     "fields": "List the account's custom fields, pipelines, statuses and users.",
     "auth": "Log in to amoCRM, see the login, end it.",
     "sandbox": "Run the amoCRM look-alike on a port of its own.",
+    "schema": "Print or write the JSON Schemas that editors complete and check the files by.",
 }
 """Every command with its one line for `--help`, in the order a newcomer meets them."""
 
@@ -97,8 +99,8 @@ class Commands(click.Group):
 def cli() -> None:
     """Turn the talks of your bots into contacts, leads and notes in amoCRM.
 
-    Start with `leadsync demo`; it needs no account. Then edit leadsync.yaml, look at `leadsync dry-run`, and
-    `leadsync run`.
+    Start with `leadsync demo`; it needs no account. Make a project of your own with `leadsync init`, edit its mapping,
+    look at `leadsync dry-run`, and `leadsync run`.
     """
 
 

@@ -87,10 +87,11 @@ def login(timeout: int, no_wait: bool, config: str | None) -> None:
         return
     if way is Way.NONE:
         raise nothing_set(project)
-    run_async(_login(project, timeout, no_wait))
+    run_async(log_in(project, timeout, no_wait))
 
 
-async def _login(project: Project, seconds: int, no_wait: bool) -> None:
+async def log_in(project: Project, seconds: int, no_wait: bool) -> None:
+    """Print the address, and wait for the browser where it can come back to this machine. Raises AmoCRMAPIError."""
     redirect_uri = project.settings.amocrm_redirect_uri or ""
     async with connect(project, ignore) as connections:
         oauth, states = _integration(connections)
@@ -160,10 +161,11 @@ def exchange(code: str, config: str | None) -> None:
         raise ConfigurationError("the code was not exchanged: nothing would use its tokens", do=NOT_NEEDED[way])
     if way is Way.NONE:
         raise nothing_set(project)
-    run_async(_exchange(project, code.strip()))
+    run_async(exchange_code(project, code.strip()))
 
 
-async def _exchange(project: Project, code: str) -> None:
+async def exchange_code(project: Project, code: str) -> None:
+    """Turn a code, or the address that holds it, into stored tokens. Raises AmoCRMAPIError, ConfigurationError."""
     async with connect(project, ignore) as connections:
         oauth, states = _integration(connections)
         address = urlsplit(code)
@@ -190,7 +192,7 @@ def status(format_: str, config: str | None) -> int:
       leadsync auth status --format json | jq .access_until
     """
     project = open_project(config)
-    found = run_async(_stored_login(project)) if way_of(project) is Way.INTEGRATION else login_without_tokens(project)
+    found = run_async(stored_login(project)) if way_of(project) is Way.INTEGRATION else login_without_tokens(project)
     now = time.time()
     if format_ == "json":
         print_json(login_json(found, now))
@@ -199,7 +201,8 @@ def status(format_: str, config: str | None) -> int:
     return _verdict(project, found, now)
 
 
-async def _stored_login(project: Project) -> Login:
+async def stored_login(project: Project) -> Login:
+    """The login of a project that uses an integration; amoCRM is not asked. Raises StateUnavailable."""
     async with connect(project, ignore) as connections:
         return await login_of(connections)
 

@@ -79,7 +79,7 @@ def find_project(path: Path | None = None) -> Path:
         raise ConfigurationError(
             f"there is no {chosen}",
             where=f"the folder {here}",
-            do="`leadsync demo` makes a project to begin with, `--config FILE` names another",
+            do="`leadsync init` makes a project, `leadsync demo` one to play with; `--config FILE` names another",
         )
     return found
 
