@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+
+import pytest
 
 from tests.cli.terminal import on_terminal, run, running
 from tests.world import World
@@ -26,6 +29,7 @@ async def test_a_pipe_gets_aligned_text(world):
         out = (await command.ended()).out
     section = out.split("\n\n")[0].split("\n")
     header, rows = section[1], section[2:]
+    assert header.split()[-4:] == ["CODE", "ID", "TYPE", "TAKES"]
     start = header.index("ID")
     assert "\x1b" not in out
     assert len(rows) == 35
@@ -37,7 +41,7 @@ async def test_a_terminal_of_80_columns_is_enough(world):
     lines = await on_terminal(world.folder, "fields", "--companies", columns=80)
     assert max(map(len, lines)) <= 80
     assert any("OPENSTAT_CAMPAIGN  838381" in line for line in lines)
-    (first,) = (number for number, line in enumerate(lines) if line.startswith("Продукт"))
+    (first,) = (number for number, line in enumerate(lines) if line.startswith('"Продукт"'))
     assert lines[first + 1].startswith(" " * 40)
     assert "Другое" in lines[first + 1] + lines[first + 2]
 
@@ -48,6 +52,101 @@ async def test_companies_are_listed_when_asked_for(world):
     machine = await run(world.folder, "fields", "--companies", "--format", "json")
     assert "Custom fields of companies" in text.out
     assert list(json.loads(machine.out)["fields"]) == ["leads", "contacts", "companies"]
+
+
+COPIED = {
+    "город": """
+lead:
+  fields:
+    "Город": "text"  # text
+""",
+    "продукт": """
+lead:
+  fields:
+    "Продукт": "AI Manager"  # select, or AI Lawyer, AI Analyst, Другое
+""",
+    "встречи": """
+lead:
+  fields:
+    "Дата встречи": "31.12.2025"  # date
+""",
+    "телефон": """
+contact:
+  phone: "{{ phone }}"
+""",
+    "telegram": """
+contact:
+  fields:
+    "Telegram": "text"  # text
+""",
+    "Подготовка": """
+lead:
+  pipeline: "Повторные продажи"
+  status: "Подготовка предложения"
+""",
+    "boris": """
+lead:
+  responsible: "boris@example.com"  # Борис
+""",
+}
+"""What a search shows to be copied."""
+
+
+@pytest.mark.parametrize("search", COPIED)
+async def test_what_is_found_can_be_copied(world, search):
+    """Below few hits stand lines of a mapping; copied into one as they are, they pass `validate`."""
+    ended = await run(world.folder, "fields", search)
+    copied = ended.out.partition("\nTo copy into a mapping")[2]
+    assert copied == COPIED[search]
+    (world.folder / "mapping.yaml").write_text(f'key: "{{{{ id }}}}"\n{copied}', encoding="utf-8")
+    checked = await run(world.folder, "validate")
+    assert checked.code == 0, checked.out
+
+
+async def test_many_hits_are_only_listed(world):
+    """Nobody copies nineteen fields at once, or what cannot be filled: then there are no such lines."""
+    for search in ("utm", "документ"):
+        ended = await run(world.folder, "fields", search)
+        assert ended.out
+        assert "To copy" not in ended.out
+
+
+async def test_one_entity_alone(world):
+    """`--entity` lists the fields of that entity and nothing else, in text and in JSON; it may be repeated."""
+    text = await run(world.folder, "fields", "--entity", "contacts")
+    machine = await run(world.folder, "fields", "--entity", "contacts", "--entity", "companies", "--format", "json")
+    document = json.loads(machine.out)
+    assert text.out.startswith("Custom fields of contacts (under contact.fields)\n")
+    assert text.out.count("\n\n") == 0
+    assert list(document["fields"]) == ["contacts", "companies"]
+    assert (document["pipelines"], document["users"]) == ([], [])
+    nothing = await run(world.folder, "fields", "город", "--entity", "contacts")
+    assert (nothing.code, nothing.out) == (0, "")
+    assert nothing.err == "nothing in the fields of contacts has 'город' in its name, code or id\n"
+
+
+async def test_a_name_that_stands_twice_is_written_by_id(world):
+    """The first column always names one field: an id with its name beside it, where the name alone is not enough."""
+    fields = world.sandbox.account.fields["leads"]
+    fields.put(replace(fields.named("Город"), id=990_002, type="numeric"))
+    ended = await run(world.folder, "fields", "город")
+    machine = json.loads((await run(world.folder, "fields", "город", "--format", "json")).out)
+    assert [line.split()[:3] for line in ended.out.splitlines()[2:4]] == [
+        ["838405", "#", "«Город»"],
+        ["990002", "#", "«Город»"],
+    ]
+    assert '    990002: "150000"  # «Город», numeric\n' in ended.out
+    assert [one["write_as"] for one in machine["fields"]["leads"]] == ["838405", "990002"]
+
+
+async def test_what_cannot_be_used_is_marked(world):
+    """Fields that no text fills, users who are gone and stages with a meaning of their own say so."""
+    lines = (await run(world.folder, "fields")).out.splitlines()
+    marked = {line.split("  ")[0].strip('"'): line for line in lines if line}
+    assert marked["Документ"].endswith("cannot be filled")
+    assert marked["Вера"].endswith("not active: cannot be responsible")
+    assert [line.split()[-1] for line in lines if '"Успешно реализовано"' in line] == ["won", "won"]
+    assert [line.split()[-1] for line in lines if '"Неразобранное"' in line] == ["unsorted", "unsorted"]
 
 
 async def found(world: World, search: str) -> tuple[set[str], set[str], set[str]]:
@@ -85,7 +184,8 @@ async def test_programs_get_ids_codes_and_options(world):
     assert phone["type"] == "multitext"
     assert phone["options"][0]["code"] == "WORK"
     assert (main["main"], other["main"]) == (True, False)
-    assert main["statuses"][1] == {"id": 58962658, "name": "Первичный контакт"}
+    assert main["statuses"][1] == {"id": 58962658, "name": "Первичный контакт", "write_as": '"Первичный контакт"'}
+    assert (phone["write_as"], main["write_as"]) == ('"Телефон"', '"Воронка"')
     assert [one["active"] for one in document["users"]] == [True, True, False]
 
 
