@@ -20,6 +20,8 @@ from leadsync.chunks import CHUNK, Selection, read_chunks
 from leadsync.config.loader import Project, load_project
 from leadsync.errors import ConfigurationError, LeadsyncError, RecordError, StateUnavailable
 from leadsync.events import Listener, RecordsDone, Warned, ignore
+from leadsync.explaining.explanation import Explanation
+from leadsync.explaining.gathering import Gathering
 from leadsync.intake import Intake, Skipped, Taken, compile_mappings, keepable, open_intakes
 from leadsync.planning import count, plan_records
 from leadsync.project import Connections, connect
@@ -207,6 +209,12 @@ class Pipeline:
         if saving is not None and (record is None or plan.records):
             saving.write(plan, self.project, self.connections.account.name, selection)
         return plan
+
+    async def explain(self, key: str, source: str | None = None) -> Explanation:
+        """Everything about the record of a key; nothing is written. Raises ConfigurationError for an unknown key."""
+        sources = list(self.project.sources) if source is None else [self._source(source)]
+        steps = Steps(self.connections, self.account, self._claims, promises={}, rebuild=self._rebuild)
+        return await Gathering(self.connections, self._intakes, steps, self.account).explain(key, sources)
 
     async def run(
         self,

@@ -31,7 +31,7 @@ async def plan_records(
 ) -> Plan:
     """Plan the records of a source; `planned` is shown each chunk. Raises AmoCRMAPIError, StateUnavailable."""
     started, requests = time.perf_counter(), RequestCounter()
-    planning = _Planning(connections, steps, intake)
+    planning = Planning(connections, steps, intake)
     connections.listeners.add(requests)
     try:
         async with aclosing(read_chunks(connections, intake, selection)) as chunks:
@@ -48,7 +48,7 @@ async def plan_records(
     return plan
 
 
-class _Planning:
+class Planning:
     """A plan that grows chunk by chunk, as a run would go through them."""
 
     def __init__(self, connections: Connections, steps: Steps, intake: Intake) -> None:

@@ -19,6 +19,7 @@ COMMANDS = {
     "init": "Make a project: leadsync.yaml and a mapping from the account's own fields.",
     "dry-run": "Show what a run would do; nothing is written.",
     "run": "Bring the talks of a source into amoCRM.",
+    "explain": "One record: found, read, rendered, planned, remembered, and its last error.",
     "failed": "The records that were refused: list, show, retry, drop.",
     "rebuild": "Restore what leadsync remembers from the account's leads (needs `key_field`).",
     "validate": "Check the files, then the names against the account, then what can be reached.",

@@ -71,7 +71,7 @@ def source_of(origin: Origin) -> str:
     expression = cut(_SPACES.sub(" ", origin.expression).strip(), LONGEST_EXPRESSION)
     place = f"{origin.place.file}:{origin.place.line}" if origin.place.line else origin.place.file
     said = place if origin.message is None else f"message {origin.message}, {place}"
-    return f"{said}: {expression}" if expression else said
+    return f"{said}: {expression}" if "{" in expression else said  # a fixed text shows itself
 
 
 def joins(joined: Joined) -> str:

@@ -42,6 +42,10 @@ class RawRecord(ABC):
     def fingerprint(self) -> bytes:
         """16 bytes that change whenever a byte of the raw record does; nothing is parsed for it."""
 
+    def as_found(self) -> str | None:
+        """What the source found, as text for people; None where a source does not show it."""
+        return None
+
     @abstractmethod
     def read(self) -> Record:
         """Parse it. Raises UnreadableRecord with the reason and what to do."""

@@ -92,6 +92,10 @@ class Line(RawRecord):
         """Of the line without the white space around it."""
         return fingerprint(self._line or b"")
 
+    def as_found(self) -> str | None:
+        """The line; bytes that are no text are shown as escapes."""
+        return None if self._line is None else self._line.decode(errors="backslashreplace")
+
     def read(self) -> Record:
         """Parse it. Raises UnreadableRecord with file, line and reason."""
         try:

@@ -62,7 +62,11 @@ def _is_langchain(messages: Sequence[Any]) -> bool:
 
 def shown_key(key: bytes) -> str:
     """A key for people; bytes that are no text are shown as escapes."""
-    return key.decode(errors="backslashreplace")
+    return _shown(key)
+
+
+def _shown(raw: bytes) -> str:
+    return raw.decode(errors="backslashreplace")
 
 
 class Stored(RawRecord):
@@ -97,6 +101,10 @@ class StoredText(Stored):
         super().__init__(reader, key)
         self._value = value
 
+    def as_found(self) -> str:
+        """The text."""
+        return _shown(self._value)
+
     def fingerprint(self) -> bytes:
         """Of the text."""
         return fingerprint(b"string", self._value)
@@ -122,6 +130,11 @@ class StoredHash(Stored):
         self._value = value
         self._messages = messages
 
+    def as_found(self) -> str:
+        """The fields, each in a line of its own, then the messages."""
+        fields = (f"{_shown(name)}: {_shown(value)}" for name, value in sorted(self._value.items()))
+        return "\n".join([*fields, *map(_shown, self._messages)])
+
     def fingerprint(self) -> bytes:
         """Of fields and messages; the order of fields, which Redis does not keep, does not count."""
         fields = (part for item in sorted(self._value.items()) for part in item)
@@ -143,6 +156,10 @@ class StoredList(Stored):
     def __init__(self, reader: DialogReader, key: bytes, value: Sequence[bytes]) -> None:
         super().__init__(reader, key)
         self._value = value
+
+    def as_found(self) -> str:
+        """The messages, each in a line of its own."""
+        return "\n".join(map(_shown, self._value))
 
     def fingerprint(self) -> bytes:
         """Of every message."""
