@@ -16,9 +16,10 @@ from redis.asyncio import Redis
 
 from leadsync.amocrm import AmoCRMClient
 from leadsync.amocrm.authorization import LongLivedToken, StoredTokens
-from leadsync.amocrm.budget import Budget, LocalBudget
+from leadsync.amocrm.budget import Budget
 from leadsync.amocrm.oauth import OAuthClient
 from leadsync.amocrm.retry import RetryPolicy
+from leadsync.amocrm.shared_budget import SharedBudget
 from leadsync.amocrm.tokens import LoginStates, TokenStore
 from leadsync.amocrm.wire import Timeouts, open_http
 from leadsync.config.loader import Project
@@ -99,7 +100,7 @@ async def connect(
         account = await _account(project, stack)
         names = Namespace(account.name)
         await claim_version(redis, names)
-        budget = LocalBudget(project.file.amocrm.requests_per_second)
+        budget = SharedBudget(redis, names.prefix, project.file.amocrm.requests_per_second)
         oauth = await _oauth(project, account, redis, names, budget, listeners, stack)
         auth = LongLivedToken(account.token) if account.token else StoredTokens(oauth) if oauth else _NoLogin()
         client = AmoCRMClient(

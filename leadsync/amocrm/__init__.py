@@ -6,7 +6,7 @@ async with AmoCRMClient("https://firm.amocrm.ru", LongLivedToken(token)) as amoc
 """
 
 from leadsync.amocrm.authorization import LongLivedToken, StoredTokens
-from leadsync.amocrm.budget import Budget, LocalBudget, NoBudget
+from leadsync.amocrm.budget import Budget, LocalBudget, NoBudget, Turn
 from leadsync.amocrm.catalogue import (
     Account,
     Catalogue,
@@ -21,6 +21,7 @@ from leadsync.amocrm.client import AmoCRMClient
 from leadsync.amocrm.entities import Contact, CustomFieldValue, Lead, Link, Note
 from leadsync.amocrm.oauth import OAuthClient
 from leadsync.amocrm.retry import RetryPolicy
+from leadsync.amocrm.shared_budget import SharedBudget
 from leadsync.amocrm.tokens import LoginStates, Tokens, TokenStore
 from leadsync.amocrm.wire import Timeouts, open_http
 from leadsync.amocrm.writing import ComplexResult, UpdateResult
@@ -66,11 +67,13 @@ __all__ = [
     "OAuthClient",
     "Pipeline",
     "RetryPolicy",
+    "SharedBudget",
     "Status",
     "StoredTokens",
     "Timeouts",
     "TokenStore",
     "Tokens",
+    "Turn",
     "UpdateResult",
     "User",
     "open_http",

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from redis.asyncio import Redis
 from redis.asyncio.lock import Lock
-from redis.exceptions import LockError, RedisError
+from redis.exceptions import LockError
 
+from leadsync.amocrm.redis_answers import redis_answers
 from leadsync.errors import AmoCRMUnavailable, StateUnavailable
 
 ACCESS_LIFE = 86_400
@@ -33,6 +34,8 @@ LOCK_LEASE = 60.0
 """Seconds a renewal may hold the lock without a sign of life; more than one request with its time-out takes."""
 
 Clock = Callable[[], float]
+
+HERE = "the token store"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -69,7 +72,7 @@ class TokenStore:
 
     async def load(self) -> Tokens | None:
         """What is stored, or None when nobody has logged in (or three months went by)."""
-        with _redis_answers():
+        with redis_answers(HERE):
             access, refresh = map(_decoded, await self._redis.mget(self._access, self._refresh))
         if not access and not refresh:
             return None
@@ -87,7 +90,7 @@ class TokenStore:
         times = {"issued_at": tokens.issued_at, "expires_at": tokens.expires_at}
         access = {"token": tokens.access_token, "host": tokens.host, **times}
         refresh = {"token": tokens.refresh_token, "host": tokens.host}
-        with _redis_answers():
+        with redis_answers(HERE):
             async with self._redis.pipeline(transaction=True) as together:
                 if tokens.access_token:
                     together.set(self._access, orjson.dumps(access), ex=left)
@@ -97,12 +100,12 @@ class TokenStore:
 
     async def drop_access(self) -> None:
         """Forget the access token only: the refresh token is what the next one comes from."""
-        with _redis_answers():
+        with redis_answers(HERE):
             await self._redis.delete(self._access)
 
     async def clear(self) -> None:
         """Forget both tokens (a logout)."""
-        with _redis_answers():
+        with redis_answers(HERE):
             await self._redis.delete(self._access, self._refresh)
 
     @asynccontextmanager
@@ -112,7 +115,7 @@ class TokenStore:
         The lock ends by itself after its lease, so that a process that died does not block the others.
         """
         lock = Lock(self._redis, self._lock, timeout=self._lease, blocking_timeout=2 * self._lease, thread_local=False)
-        with _redis_answers():
+        with redis_answers(HERE):
             if not await lock.acquire():
                 raise AmoCRMUnavailable("another process has been renewing the token for too long", do="try again")
         try:
@@ -130,7 +133,7 @@ class Lease:
     async def extend(self) -> None:
         """Start the lease anew. Raises AmoCRMUnavailable when it has ended meanwhile: somebody else may be renewing."""
         try:
-            with _redis_answers():
+            with redis_answers(HERE):
                 await self._lock.reacquire()
         except LockError:
             raise AmoCRMUnavailable("the renewal of the token took longer than its lock", do="try again") from None
@@ -146,7 +149,7 @@ class LoginStates:
     async def issue(self) -> str:
         """A fresh state; it lives ten minutes."""
         state = secrets.token_urlsafe(32)
-        with _redis_answers():
+        with redis_answers(HERE):
             await self._redis.set(self._prefix + state, 1, ex=STATE_LIFE)
         return state
 
@@ -154,7 +157,7 @@ class LoginStates:
         """Whether this state was issued and not used yet; from now on it is used."""
         if not state:
             return False
-        with _redis_answers():
+        with redis_answers(HERE):
             return await self._redis.getdel(self._prefix + state) is not None
 
 
@@ -165,21 +168,7 @@ def _decoded(stored: Any) -> dict[str, Any]:
 
 async def _released(lock: Lock) -> None:
     try:
-        with _redis_answers():
+        with redis_answers(HERE):
             await lock.release()
     except (LockError, StateUnavailable):
         return  # the lease has ended by itself, or will: the release only makes others wait less
-
-
-@contextmanager
-def _redis_answers() -> Iterator[None]:
-    try:
-        yield
-    except LockError:
-        raise
-    except RedisError as error:
-        raise StateUnavailable(
-            f"Redis does not answer ({type(error).__name__})",
-            where="the token store",
-            do="start Redis or correct REDIS_URL",
-        ) from error

@@ -1,5 +1,8 @@
 """What every request on the wire passes, renewals of the token and repeats included: budget, total time, event.
 
+The budget is asked twice: before a connection is looked for, and right before the first byte, because to open one may
+take longer than the budget's turns last.
+
 A query is not part of the request's URL until here: httpx writes each URL to its own log, and a search holds a phone.
 """
 
@@ -9,11 +12,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import httpx
 
-from leadsync.amocrm.budget import Budget
+from leadsync.amocrm.budget import Budget, Turn
 from leadsync.amocrm.failures import retry_after_of
 from leadsync.amocrm.redaction import route_of
 from leadsync.events import Listener, RequestFinished
@@ -25,8 +28,8 @@ QUERY = "leadsync.query"
 
 READS = frozenset({"GET", "HEAD"})
 
-LONGEST_QUIET = 300.0
-"""Seconds for which one answer can silence this process."""
+BEFORE_FIRST_BYTE = ".send_request_headers.started"
+"""End of the name under which httpcore's `trace` extension tells of an open connection that is about to be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,37 +72,27 @@ class Wire(httpx.AsyncBaseTransport):
         self._listener = listener
         self._total = timeouts.total
         self._guard = guard or WriteGuard()
-        self._quiet_until = 0.0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request and read its whole answer. Raises httpx's errors; ReadTimeout when the total is over."""
-        await self._quiet()
-        await self._budget.wait()
+        turn = await self._budget.wait()
         await self._guard.passes(request)
-        started = time.perf_counter()
+        departure = _Departure(turn, self._guard, request)
         status: int | None = None
         try:
-            response = await self._exchange(_with_query(request))
+            response = await self._exchange(departure)
             status = response.status_code
-            self._keep_quiet(response)
+            if status == 429:
+                await self._budget.put_off(retry_after_of(response))
         finally:
-            self._tell(request, status, time.perf_counter() - started)
+            self._tell(request, status, time.perf_counter() - departure.started)
         return response
 
-    async def _quiet(self) -> None:
-        left = self._quiet_until - time.monotonic()
-        if left > 0:
-            await asyncio.sleep(left)
-
-    def _keep_quiet(self, response: httpx.Response) -> None:
-        """After a 429 nobody sends until its time is over: requests that run on together get an account blocked."""
-        if response.status_code == 429 and (asked := retry_after_of(response)):
-            self._quiet_until = time.monotonic() + min(asked, LONGEST_QUIET)
-
-    async def _exchange(self, request: httpx.Request) -> httpx.Response:
+    async def _exchange(self, departure: _Departure) -> httpx.Response:
+        request = departure.request
         try:
-            async with asyncio.timeout(self._total):
-                response = await self._inner.handle_async_request(request)
+            async with asyncio.timeout(self._total) as departure.limit:
+                response = await self._inner.handle_async_request(_on_the_wire(request, departure.trace))
                 await response.aread()
         except TimeoutError:
             raise httpx.ReadTimeout("no whole answer in time", request=request) from None
@@ -115,16 +108,51 @@ class Wire(httpx.AsyncBaseTransport):
         await self._inner.aclose()
 
 
-def _with_query(request: httpx.Request) -> httpx.Request:
+@dataclass(slots=True)
+class _Departure:
+    """A request that has its turn, and keeps it only if its first byte goes in time.
+
+    `started` is when it was sent, `limit` bounds the exchange; waiting for another turn counts in neither.
+    """
+
+    turn: Turn
+    guard: WriteGuard
+    request: httpx.Request
+    started: float = field(default_factory=time.perf_counter)
+    limit: asyncio.Timeout | None = None
+
+    async def trace(self, event: str, details: object) -> None:
+        """What httpcore awaits at every step of an exchange."""
+        if event.endswith(BEFORE_FIRST_BYTE) and not self.turn.in_time():
+            await self._wait_again()
+
+    async def _wait_again(self) -> None:
+        came = time.perf_counter()
+        left = self._stop_limit()
+        in_time = False
+        while not in_time:
+            await self.turn.again()
+            await self.guard.passes(self.request)
+            in_time = self.turn.in_time()
+        self.started += time.perf_counter() - came
+        if self.limit is not None and left is not None:
+            self.limit.reschedule(asyncio.get_running_loop().time() + left)
+
+    def _stop_limit(self) -> float | None:
+        if self.limit is None or (until := self.limit.when()) is None:
+            return None
+        self.limit.reschedule(None)
+        return until - asyncio.get_running_loop().time()
+
+
+def _on_the_wire(request: httpx.Request, trace: Callable[[str, object], Awaitable[None]]) -> httpx.Request:
     query = request.extensions.get(QUERY)
-    if not query:
-        return request
     return httpx.Request(
         request.method,
-        request.url.copy_with(query=query),
+        request.url.copy_with(query=query) if query else request.url,
         headers=request.headers,
         stream=request.stream,
-        extensions=request.extensions,
+        extensions={**request.extensions, "trace": trace},
     )
 
 

@@ -26,6 +26,7 @@ from leadsync.amocrm import (
     RetryPolicy,
     StoredTokens,
     Timeouts,
+    Turn,
 )
 from leadsync.events import Event, RequestFinished, RequestRetried
 from leadsync.sandbox import Sandbox
@@ -157,11 +158,12 @@ async def test_the_budget_is_kept_on_the_wire(connect: Connect, sandbox: Sandbox
 async def test_renewals_and_repeats_pass_the_budget(login: Login, connect: Connect) -> None:
     """Every request on the wire waits for the budget: refused, renewal and repeat alike."""
 
-    class Counting:
+    class Counting(NoBudget):
         passed = 0
 
-        async def wait(self) -> None:
+        async def wait(self) -> Turn:
             self.passed += 1
+            return await super().wait()
 
     budget = Counting()
     auth = await login.log_in()

@@ -1,0 +1,187 @@
+"""One budget for all processes of an account: a schedule in Redis in which every request has its own slot.
+
+    {prefix}budget    next    the first free moment       quiet    nobody goes before it (a 429's Retry-After)
+                      last    the slot given out last     share    part of the rate in use since the last 429
+                                                          slowed   when that was
+
+Moments are microseconds of Redis's own clock, so that machines whose clocks differ agree. A process holds one slot at
+a time (two, when a request came late and waits again): first come, first served, however many wait in one of them; who
+dies loses that slot and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+
+from aiolimiter import AsyncLimiter
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from leadsync.amocrm.budget import LONGEST_QUIET, Silence, Turn, check_rate, patience
+from leadsync.amocrm.redis_answers import redis_answers
+from leadsync.amocrm.redis_clock import RedisClock
+
+logger = logging.getLogger("leadsync.amocrm")
+
+SECOND = 1_000_000
+
+RECOVERY = 60.0
+"""Seconds in which the rate climbs back after a 429."""
+
+SLOWEST = 1.0
+"""Requests per second below which 429s do not bring the rate."""
+
+BRIEF = 0.02
+"""Seconds: after a longer wait for its slot a process asks whether somebody has met a 429 meanwhile."""
+
+LONGEST_ROOM = 1.0
+
+_READ = f"""
+local time = redis.call('TIME')
+local now = time[1] * {SECOND} + time[2]
+local held = redis.call('HMGET', KEYS[1], 'next', 'last', 'quiet', 'share', 'slowed')
+local free, last, quiet, share = tonumber(held[1]), held[2], tonumber(held[3] or 0), 1
+if quiet > now + {LONGEST_QUIET * SECOND:.0f} then quiet = 0 end
+if held[4] then
+  local climbed = math.max(0, now - held[5]) / {RECOVERY * SECOND:.0f}
+  share = math.min(1, held[4] + (1 - held[4]) * climbed)
+end
+local function number(value) return string.format('%.0f', value) end
+"""
+
+RESERVE = (
+    _READ
+    + f"""
+local interval, room, mine, unused = ARGV[1] / share, ARGV[2], tonumber(ARGV[3]), ARGV[4]
+if not free then
+  free = mine > now - {2 * SECOND} and now + 7 * interval or now
+elseif free > now + 100 * interval + {10 * SECOND} then
+  free = now + 7 * interval
+elseif last == unused then
+  free = tonumber(unused)
+end
+local slot = math.ceil(math.max(now, free, quiet))
+redis.call('HSET', KEYS[1], 'next', number(slot + interval + room), 'last', number(slot))
+redis.call('PEXPIRE', KEYS[1], number((slot - now + interval + room) / 1000 + {2 * RECOVERY * 1000:.0f}))
+return {{slot, now}}
+"""
+)
+"""ARGV: microseconds between slots, extra ones after this slot, this process's last slot, one it gives back (or 0).
+
+A schedule that is missing while this process still knows a slot of it was lost with Redis's memory; others may hold
+slots that are not over: a second's worth is left out. One that is absurdly far ahead is from before Redis's clock was
+set back. A slot comes back only when nobody has one after it. Redis puts whole numbers of 17 digits through exactly.
+"""
+
+SLOW_DOWN = (
+    _READ
+    + f"""
+if not held[5] or now - held[5] >= {SECOND} or now < tonumber(held[5]) then
+  share = math.max(share / 2, math.min(1, ARGV[1] / {SLOWEST * SECOND:.0f}))
+  redis.call('HSET', KEYS[1], 'share', share, 'slowed', number(now))
+end
+redis.call('HSET', KEYS[1], 'quiet', number(math.max(quiet, now + ARGV[2])))
+redis.call('PEXPIRE', KEYS[1], number({2 * (RECOVERY + LONGEST_QUIET) * 1000:.0f}))
+"""
+)
+"""ARGV: microseconds between slots, microseconds of silence. Refusals of the same second count once."""
+
+
+class SharedBudget:
+    """At most `rate` requests per second from all processes that share `redis` and `prefix`, evenly spaced.
+
+    After a 429 all of them go on at half the rate and climb back within a minute; its Retry-After silences them all.
+    A turn costs one round trip to Redis at any rate, and one more where it was waited for. Without Redis nothing goes:
+    `wait` raises StateUnavailable. Within this process the rate is kept whatever Redis says.
+    """
+
+    def __init__(self, redis: Redis, prefix: str, rate: float) -> None:
+        """`rate` is in requests per second, above zero; `prefix` is the account's own (`leadsync:{sub}:`)."""
+        self._redis = redis
+        self._key = f"{prefix}budget"
+        self._interval = SECOND / check_rate(rate)
+        self._patience = patience(rate)
+        # A little quicker than the schedule, or each timer's delay would add up; still seven a second at most.
+        self._limiter = AsyncLimiter(1, 0.95 / rate)
+        self._clock = RedisClock()
+        self._silence = Silence()
+        self._line, self._late = asyncio.Lock(), asyncio.Lock()
+        self._last = 0
+        self._reserve = redis.register_script(RESERVE)
+        self._slow_down = redis.register_script(SLOW_DOWN)
+
+    async def wait(self) -> Turn:
+        """Return when one more request may go. Raises StateUnavailable."""
+        async with self._line:
+            return _SharedTurn(self, *await self._slot())
+
+    async def put_off(self, retry_after: float | None) -> None:
+        """The CRM said 429: all processes slow down, and are silent for so many seconds."""
+        quiet = min(retry_after or 0.0, LONGEST_QUIET)
+        self._silence.begin(quiet)
+        # Without Redis this process is silent all the same, and its next wait says what is wrong.
+        with contextlib.suppress(RedisError):
+            await self._slow_down([self._key], [f"{self._interval:.0f}", f"{quiet * SECOND:.0f}"])
+        logger.info("429: all processes go on at half the rate, after %.0f s", quiet)
+
+    def since(self, slot: int) -> float:
+        """Seconds since this slot, at most."""
+        return self._clock.since(slot / SECOND)
+
+    async def another(self, passed: int, missed: float) -> tuple[int, float]:
+        """A slot in place of one that has passed, with room for somebody who was late by so many seconds."""
+        async with self._late:
+            return await self._slot(passed, missed)
+
+    async def _slot(self, unused: int = 0, missed: float = 0.0) -> tuple[int, float]:
+        """Return when a slot has come: the slot, and seconds by which it may be missed."""
+        await self._silence.over()
+        await self._limiter.acquire()
+        # Who can be less than sure of Redis's time than patience allows (it is far away) takes more of the schedule.
+        room = min(LONGEST_ROOM, max(self._patience, 1.5 * max(self._clock.blur, missed)))
+        slot = await self._reserved(room, unused)
+        while (wait := self._clock.until(slot / SECOND)) > 0:
+            await asyncio.sleep(wait)
+            if wait > BRIEF and await self._quiet_until() > slot:
+                slot = await self._reserved(room, slot)
+        return slot, room
+
+    async def _reserved(self, room: float, unused: int) -> int:
+        extra = (room - self._patience) * SECOND
+        asked = self._clock.ticks()
+        with redis_answers("the request budget"):
+            slot, now = await self._reserve([self._key], [f"{self._interval:.3f}", f"{extra:.0f}", self._last, unused])
+        self._clock.observe(asked, now / SECOND)
+        self._last = slot
+        return int(slot)
+
+    async def _quiet_until(self) -> int:
+        asked = self._clock.ticks()
+        with redis_answers("the request budget"):
+            async with self._redis.pipeline(transaction=False) as pipe:
+                pipe.hget(self._key, "quiet")
+                pipe.time()
+                quiet, (seconds, micros) = await pipe.execute()
+        self._clock.observe(asked, seconds + micros / SECOND)
+        return int(quiet or 0)
+
+
+class _SharedTurn:
+    __slots__ = ("_budget", "_missed", "_room", "_slot")
+
+    def __init__(self, budget: SharedBudget, slot: int, room: float) -> None:
+        self._budget = budget
+        self._slot = slot
+        self._room = room
+        self._missed = False
+
+    def in_time(self) -> bool:
+        return self._budget.since(self._slot) <= self._room
+
+    async def again(self) -> None:
+        # The first turn was lost to a connection that had to be opened; only a later one asks for more room.
+        late = self._budget.since(self._slot) if self._missed else 0.0
+        self._slot, self._room = await self._budget.another(self._slot, late)
+        self._missed = True
