@@ -111,7 +111,7 @@ def _next(made: Made) -> Iterator[Text]:
 
 def _from_the_sandbox(made: Made) -> Iterator[Text]:
     again = "leadsync init --force" + ("" if made.facts.source_type == "redis-dialogs" else " --source-type jsonl")
-    if not made.has_samples:
+    if made.talks.match is None and not made.has_samples:
         yield Text(f"No talks to try it with? `{again} --sample-talks` puts some in.")
     yield Text("For your own account: copy .env.example to .env, fill in AMOCRM_SUBDOMAIN and")
     yield Text("AMOCRM_ACCESS_TOKEN (and REDIS_URL, where your bot keeps its talks), and make the")
