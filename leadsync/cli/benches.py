@@ -12,10 +12,11 @@ from leadsync.config.cases import SUFFIX, Cases
 from leadsync.config.loader import LoadedMapping, Project
 from leadsync.config.nearest import advice
 from leadsync.config.reading import shown_path
-from leadsync.errors import ConfigurationError, Problem
+from leadsync.errors import ConfigurationError
+from leadsync.intake import compile_mappings
 from leadsync.mapping.desired import Desired
+from leadsync.mapping.mapper import Mapper
 from leadsync.mapping.trial import Bench
-from leadsync.mapping.yaml_mapper import MapperContext, load_mapper
 from leadsync.sync.resolve import Resolver
 
 
@@ -35,24 +36,16 @@ def benches_of(project: Project) -> list[MappingBench]:
     for name, source in project.sources.items():
         for value, loaded in source.mappings.items():
             found.setdefault(loaded.path, (loaded, value or name))
-    benches, problems = list[MappingBench](), list[Problem]()
-    for loaded, default_source in found.values():
-        try:
-            bench = _bench(project, loaded, default_source)
-            benches.append(MappingBench(shown_path(loaded.path), loaded, bench))
-        except ConfigurationError as error:
-            if not error.problems:
-                raise
-            problems += error.problems
-    if problems:
-        raise ConfigurationError("the mappings have mistakes", do="correct what stands below", problems=problems)
-    return benches
+    mappers = compile_mappings(project)
+    return [
+        MappingBench(shown_path(path), loaded, _bench(project, mappers[path], default_source))
+        for path, (loaded, default_source) in found.items()
+    ]
 
 
-def _bench(project: Project, loaded: LoadedMapping, default_source: str) -> Bench:
+def _bench(project: Project, mapper: Mapper, default_source: str) -> Bench:
     file = project.file
     zone = ZoneInfo(file.defaults.timezone)
-    mapper = load_mapper(loaded, MapperContext(file.defaults.country, zone, file.tables))
     strip = file.amocrm.four_byte_characters == "strip"
     resolver = Resolver(ImaginedCatalogue(), country=file.defaults.country, zone=zone, strip_emoji=strip)
 

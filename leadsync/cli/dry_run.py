@@ -7,7 +7,9 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from leadsync.chunks import Selection
 from leadsync.cli.main_task import run_async
+from leadsync.cli.offline_plan import offline_plan
 from leadsync.cli.options import check_found, format_option, project_options, selection_options
 from leadsync.cli.output import ProgressBar, print_document, print_json, print_lines
 from leadsync.config.loader import Project
@@ -27,6 +29,7 @@ SOME_REFUSED = 3
 @format_option("text", "json", "markdown", "html")
 @click.option("-v", "--verbose", is_flag=True, help="Say of every value where it comes from; show notes whole.")
 @click.option("--exit-code", is_flag=True, help="End with 2 when there are changes.")
+@click.option("--offline", is_flag=True, help="Do not ask amoCRM: the items of every talk as if it were new.")
 @click.option("--out", metavar="FILE", help="Also save the plan, for `leadsync run --plan FILE`.")
 @project_options
 def command(
@@ -35,12 +38,14 @@ def command(
     record: str | None,
     format_: str,
     exit_code: bool,
+    offline: bool,
     out: str | None,
     verbose: bool,
     config: str | None,
 ) -> int:
     """Show what a run would do: who is created, what changes, which notes are added. Nothing is written.
 
+    With --offline amoCRM is not asked and nothing remembered is looked at: what would be sent if every talk were new.
     With --out the plan is saved: exactly that can be sent later, or nothing, should anything move. It is read as one
     piece, so a large source takes memory; --limit N takes the first N keys.
 
@@ -53,14 +58,25 @@ def command(
       leadsync dry-run --format html > plan.html
       leadsync dry-run --out plan.json
     """
+    if offline and out is not None:
+        raise click.UsageError("--out saves a plan for the account as it is: it does not go with --offline.")
+    if offline:
+        selection = Selection(limit, None if record is None else (record,))
+        plan = run_async(offline_plan(source, selection, format_, config, verbose=verbose))
+        check_found(record, plan.records)
+        return _exit_code(plan, exit_code and plan.outcomes["create"] > 0)
     plan, project = run_async(_plan(source, limit, record, out, config))
     check_found(record, plan.records)
     _show(plan, project, format_, verbose)
     if out is not None:
         click.echo(f"the plan is saved; to send exactly this: leadsync run --plan {quote(out)}", err=True)
+    return _exit_code(plan, exit_code and bool(plan.changes))
+
+
+def _exit_code(plan: Plan, told_of_changes: bool) -> int:
     if plan.refused:
         return SOME_REFUSED
-    return THERE_ARE_CHANGES if exit_code and plan.changes else 0
+    return THERE_ARE_CHANGES if told_of_changes else 0
 
 
 def _show(plan: Plan, project: Project, format_: str, verbose: bool) -> None:

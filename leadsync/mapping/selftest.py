@@ -12,10 +12,12 @@ from leadsync.config.models import ExpectedContact, ExpectedLead
 from leadsync.config.nodes import Key
 from leadsync.errors import LeadsyncError, Place
 from leadsync.mapping.contact_keys import email_key, phone_key
-from leadsync.mapping.desired import DesiredContact, DesiredLead, DesiredValue
+from leadsync.mapping.desired import DesiredContact, DesiredLead, DesiredValue, Origin
 from leadsync.mapping.trial import Bench, Outcome
 
 NOT_SENT = "(not sent)"
+
+_NOWHERE = Origin("", Place(""))
 
 Meaning = Callable[[str], object]
 
@@ -213,7 +215,8 @@ class _Comparison:
 def _made(part: DesiredContact | DesiredLead, name: str) -> list[DesiredValue]:
     """What was made for a name: a value, or several phones, e-mails or tags."""
     if name == "tags":
-        return [DesiredValue("tags", text, "update", Place("")) for text in part.tags]
+        origins = [(text, part.tag_origins.get(text, _NOWHERE)) for text in part.tags]
+        return [DesiredValue("tags", text, "update", one.place, one.expression) for text, one in origins]
     if isinstance(part, DesiredContact) and name in ("phone", "email"):
         return list(part.phones if name == "phone" else part.emails)
     return [one for one in part.values if one.target == name]
