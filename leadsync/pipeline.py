@@ -204,7 +204,7 @@ class Pipeline:
         steps = Steps(self.connections, self.account, self._claims, promises={}, rebuild=self._rebuild)
         selection = Selection(limit, None if record is None else (record,), whole=saving is not None)
         plan = await plan_records(self.connections, steps, intake, selection, saving.add if saving else None)
-        plan.warnings += [*await self._warnings(), *intake.missing.warnings()]
+        plan.warnings += [*await self._warnings(), *intake.missing.warnings(), *steps.taken_warnings()]
         plan.warnings += await safety_warnings(self.connections, self._intakes.of(plan.source), selection)
         if saving is not None and (record is None or plan.records):
             saving.write(plan, self.project, self.connections.account.name, selection)
@@ -307,7 +307,7 @@ class Pipeline:
                     self._count(report, await self._steps.finish(intake, others))
                     others = []
         self._count(report, await self._steps.finish(intake, others))
-        report.warnings += intake.missing.warnings()
+        report.warnings += [*intake.missing.warnings(), *self._steps.taken_warnings()]
 
     def _count(self, report: RunReport, done: Sequence[Done]) -> None:
         for one in done:

@@ -168,7 +168,10 @@ def each_key_once(waiting: Sequence[_Push]) -> list[list[_Push]]:
 def push_result(done: Done) -> PushResult:
     """What became of a pushed record, in a sentence."""
     failed = done.outcome == "failed"
-    message = "; ".join(map(_sentence, done.refused)) if failed else SAID[done.outcome]
+    if failed:
+        message = "; ".join(map(_sentence, done.refused))
+    else:
+        message = f"the talk joined lead {done.lead_id}" if done.joined else SAID[done.outcome]
     return PushResult(not failed, done.lead_id, done.contact_id, message)
 
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from leadsync.errors import RecordError, Remedy
-from leadsync.events import LeadCreated, RecordRefused
+from leadsync.events import LeadCreated, RecordRefused, Warned
 from leadsync.intake import Intake, Taken, account_zone, keepable
 from leadsync.mapping.found_notes import FoundNote, noted_in
 from leadsync.project import Connections
@@ -24,16 +24,18 @@ from leadsync.state.journal import Journal
 from leadsync.state.links import Link, link_hash, load_links
 from leadsync.state.refused import Refused, RefusedItem, RefusedRecords
 from leadsync.sync.account_names import AccountNames, blames_a_name, misses_a_name
-from leadsync.sync.apply import Applied, Applier
+from leadsync.sync.apply import Applied, Applier, torn
 from leadsync.sync.changes import Outcome, RecordPlan
 from leadsync.sync.contact_list import ContactList
 from leadsync.sync.match import Matcher
+from leadsync.sync.open_leads import OpenLeads
 from leadsync.sync.payload import content, request_of
 from leadsync.sync.planner import Mapped, Planner, Wish, wish_of
 from leadsync.sync.rebuild import Rebuild
 from leadsync.sync.recover import SETTLE, Recovery
 from leadsync.sync.results import RefusedRow, refusal_row
 from leadsync.sync.send import NotAccepted, Sender
+from leadsync.sync.shared_leads import SharedLeads, is_returned
 
 logger = logging.getLogger("leadsync")
 
@@ -53,7 +55,8 @@ COUNTED = {"contact": "contacts", "lead": "leads", "note": "notes"}
 
 @dataclass(slots=True)
 class Done:
-    """What became of one record. `created` and `updated` count contacts, leads and notes."""
+    """What became of one record. `created` and `updated` count contacts, leads and notes; `joined`: its talk went into
+    a lead of others."""
 
     key: str
     place: str
@@ -64,6 +67,7 @@ class Done:
     updated: Counter[str] = field(default_factory=Counter)
     refused: list[RefusedRow] = field(default_factory=list)
     error: RecordError | None = None
+    joined: bool = False
 
 
 class Steps:
@@ -95,18 +99,24 @@ class Steps:
         country = file.defaults.country
         self.contacts = ContactList(client, ContactIndex(redis, names), country)
         self.matcher = matcher = Matcher(client, redis, names, country, filters, promises, holding, self.contacts)
-        self._planner = Planner(client, redis, names, catalogue, matcher, zone)
         journal = Journal(redis, names)
         self._recovery = Recovery(client, redis, names, catalogue, zone, journal, claims, settle)
+        resume = self._recovery.resume if promises is None else None
+        found = OpenLeads(client, redis, names, catalogue, None if promises is None else {}, resume)
+        leads = SharedLeads(client, redis, names, catalogue, zone, found, holding)
+        self._planner = Planner(client, redis, names, catalogue, matcher, zone, leads)
         size = file.amocrm.batch_size
         sender = Sender(client, redis, names, claims, journal, self._recovery, catalogue, batch_size=size)
         self._applier = Applier(sender)
         self.refused = RefusedRecords(redis, names)
+        self._warnings: list[str] = []
 
     async def plan(self, intake: Intake, taken: Sequence[Taken]) -> list[RecordPlan]:
         """Plan records without writing anything. Raises AmoCRMAPIError, StateUnavailable."""
         wishes, failed = await self._wishes(intake, taken)
-        return failed + await self._planner.plan(wishes)
+        plans = await self._planner.plan(wishes)
+        self._warn(plans)
+        return failed + plans
 
     async def sync(self, intake: Intake, taken: Sequence[Taken]) -> tuple[list[Done], list[Taken]]:
         """Plan and apply records; those another worker is busy with come back untouched.
@@ -217,11 +227,7 @@ class Steps:
         return mine, [one for one, taken in zip(things, got, strict=True) if not taken]
 
     async def _apply(self, intake: Intake, taken: Mapping[str, Taken], plans: Sequence[RecordPlan]) -> list[Done]:
-        redis, names = self._connections.redis, self._connections.names
-        await remember(redis, names, [fact for plan in plans for fact in plan.facts])
-        before = await self.refused.find([plan.key for plan in plans])
-        items = {item.request_id: item for one in before.values() for item in one.items}
-        applied = await self._applier.apply([plan for plan in plans if plan.refusal is None], items)
+        applied = await self._applied(intake, taken, [plan for plan in plans if plan.refusal is None])
         if any(blames_a_name(no.answer) for one in applied for no in one.refused):
             await self._account.doubt()
         await self._forgive_gone(applied)
@@ -234,6 +240,35 @@ class Steps:
         await self.refused.keep([replace(one, record=_record_of(taken[one.key])) for one in kept])
         await self.refused.drop([name for one in applied if not one.refused for name in (one.plan.key, one.plan.place)])
         return done
+
+    async def _applied(self, intake: Intake, taken: Mapping[str, Taken], plans: Sequence[RecordPlan]) -> list[Applied]:
+        """Send plans. Records that were refused for what they share are tried again, each by itself; those whose lead
+        the account gave back are planned once more, with what its notes hold."""
+        redis, names = self._connections.redis, self._connections.names
+        await remember(redis, names, [fact for plan in plans for fact in plan.facts])
+        self._warn(plans)
+        before = await self.refused.find([plan.key for plan in plans])
+        items = {item.request_id: item for one in before.values() for item in one.items}
+        applied = {one.plan.key: one for one in await self._applier.apply(plans, items)}
+        returned = [one.key for one in plans if is_returned(one.key, one.facts)]
+        for keys in ([returned] if returned else []) + [[key] for key in torn(applied.values())]:
+            # Who waits for a contact must not hold another, or a lead: that one's holder may wait for ours.
+            await self._claims.release([one for one in self._claims.held if one.startswith(("contact:", "lead:"))])
+            wishes, _ = await self._wishes(intake, [taken[key] for key in keys])
+            for one in await self._applied(intake, taken, await self._planner.plan(wishes)):
+                applied[one.plan.key] = one.after(applied[one.plan.key])
+        return list(applied.values())
+
+    def _warn(self, plans: Sequence[RecordPlan]) -> None:
+        for what in dict.fromkeys(one for plan in plans for one in plan.warnings):
+            if what not in self._warnings:
+                self._warnings.append(what)
+                self._connections.listeners(Warned(what))
+
+    def taken_warnings(self) -> list[str]:
+        """What a person should know of the plans so far, each thing once; it is told anew after that."""
+        found, self._warnings = self._warnings, []
+        return found
 
     async def _forgive_gone(self, applied: Sequence[Applied]) -> None:
         """A note refused because a person has deleted its lead is no failure: that lead gets nothing more."""
@@ -261,6 +296,7 @@ class Steps:
     def _done(self, applied: Applied) -> Done:
         plan = applied.plan
         done = Done(plan.key, plan.place, plan.outcome, applied.lead_id, applied.contact_id)
+        done.joined = plan.joined is not None
         for step in applied.accepted:
             if step.change.entity in COUNTED:
                 counts = done.created if step.change.action == "create" else done.updated

@@ -212,10 +212,6 @@ class _Loading:
         if file.mapper is None and file.lead is None and file.contact is None and not document.root.partial:
             what = "this mapping makes nothing: it has neither lead nor contact"
             self.problems.append(document.problem(what, document.place(), "add lead: or contact:"))
-        if file.lead is not None and file.lead.match == "open":
-            what, place = "lead.match: open cannot be used", document.place("lead", "match")
-            advised = "write `match: none`: joining an open lead is not available yet"
-            self.problems.append(document.problem(what, place, advised))
         known = plugins.installed("mappers")
         if file.mapper is not None and ":" not in file.mapper and file.mapper not in known:
             do = advice(None if document.node("mapper")[0].from_variable else file.mapper, known, "installed are")

@@ -222,7 +222,7 @@ class LeadSection(Section):
 
     match: Literal["none", "open"] = Field(
         default="none",
-        description="none: a record makes a lead of its own; open (join the contact's open lead) is not available yet",
+        description="none: a talk makes a lead of its own; open: it joins the newest open lead of its contact, if any",
     )
     name: Value | None = Field(default=None, description="the lead's name")
     price: Value | None = Field(default=None, description="a whole number of the account's currency")

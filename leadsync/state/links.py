@@ -1,4 +1,4 @@
-"""Links: what we know about each record's key, and what we wrote into each contact and lead."""
+"""Links: what we know about each record's key (several may share a lead), and what we wrote into contacts and leads."""
 
 from __future__ import annotations
 
@@ -59,9 +59,24 @@ def link_hash(key: str) -> str:
     return f"link:{key}"
 
 
+def key_of(name: str) -> str | None:
+    """The key whose hash has this name; None for another hash."""
+    return name.removeprefix("link:") if name.startswith("link:") else None
+
+
 def wrote_hash(entity: str, entity_id: int | str) -> str:
     """The name of the hash that says what we wrote into an entity, by slot: digest of the value, owner's digest."""
     return f"wrote:{entity}:{entity_id}"
+
+
+def leads_hash(contact: int | str) -> str:
+    """The name of the hash that says which leads we made last for a contact: pipeline id, lead id."""
+    return f"leads:{contact}"
+
+
+def contact_of(name: str) -> str | None:
+    """The contact whose leads a hash of this name says; None for another hash."""
+    return name.removeprefix("leads:") if name.startswith("leads:") else None
 
 
 def _number(raw: Mapping[bytes, bytes], name: bytes) -> int | None:
@@ -100,6 +115,12 @@ async def restore_links(redis: Redis, names: Namespace, links: Sequence[Restored
             link, wrote = names.name(link_hash(one.key)), names.name(wrote_hash("lead", one.lead_id))
             pipe.eval(RESTORE, 2, link, wrote, one.lead_id, one.contact_id or "")
         return sum(await pipe.execute())
+
+
+async def load_leads_of(redis: Redis, names: Namespace, contacts: Sequence[int]) -> dict[int, set[int]]:
+    """The leads we made last for many contacts, one in a pipeline, by contact id. Raises StateUnavailable."""
+    found = await _hashes(redis, [names.name(leads_hash(one)) for one in contacts])
+    return {one: {int(id_) for id_ in raw.values()} for one, raw in zip(contacts, found, strict=True)}
 
 
 async def load_wrote(redis: Redis, names: Namespace, entity: str, ids: Iterable[int]) -> dict[int, dict[str, str]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from leadsync.errors import ItemRefusal, Remedy
+from leadsync.state.facts import Fact
 from leadsync.state.journal import JournalItem
+from leadsync.state.links import contact_of, key_of, leads_hash
 from leadsync.state.refused import RefusedItem
 from leadsync.sync.changes import RecordPlan, Route, Step, contact_ref, lead_ref
 from leadsync.sync.payload import content
@@ -23,6 +25,13 @@ class Applied:
     contact_id: int | None = None
     accepted: list[Step] = field(default_factory=list)
     refused: list[NotAccepted] = field(default_factory=list)
+
+    def after(self, earlier: Applied) -> Applied:
+        """The same record's result, after an earlier try of which only a part went through."""
+        plan, joined = self.plan, earlier.plan.joined
+        if joined is not None and joined.lead == self.lead_id:
+            plan = replace(plan, joined=joined, outcome="update")
+        return replace(self, plan=plan, accepted=[*earlier.accepted, *self.accepted])
 
 
 class Applier:
@@ -84,12 +93,28 @@ def _id(entity: int | str | None, ids: Mapping[str, int]) -> int | None:
 
 
 def _tell_others(applied: Mapping[str, Applied], ids: Mapping[str, int]) -> None:
-    """A contact that several records share and that was refused is a failure of each of them."""
+    """A contact or a lead that several records share and that was refused is a failure of each of them."""
+    for one in list(applied.values()):
+        for refused in list(one.refused):
+            for key in (sharers(refused) - {one.plan.key}) & applied.keys():
+                applied[key].refused.append(refused)
     for one in applied.values():
         contact = one.plan.contact
         if isinstance(contact, str) and contact not in ids and contact != contact_ref(one.plan.key):
             owner = applied.get(contact.removeprefix("@contact:"))
             one.refused += [no for no in owner.refused if no.item.request_id.startswith("contact-")] if owner else []
+
+
+def sharers(refused: NotAccepted) -> set[str]:
+    """The keys of the records whose lead an item was to make or change; none for another item."""
+    return {key for name, slot, _ in refused.item.facts if slot == "said_lead" and (key := key_of(name)) is not None}
+
+
+def torn(applied: Iterable[Applied]) -> list[str]:
+    """The keys of the records that were refused for what several of them wanted of one lead: each by itself may go
+    through, and one bad record stops nobody."""
+    wrong = [no for one in applied for no in one.refused if no.remedy is Remedy.FIX_RECORD]
+    return list(dict.fromkeys(key for no in wrong if len(keys := sharers(no)) > 1 for key in sorted(keys)))
 
 
 def bind(step: Step, ids: Mapping[str, int]) -> JournalItem | None:
@@ -102,8 +127,19 @@ def bind(step: Step, ids: Mapping[str, int]) -> JournalItem | None:
             payload[name] = ids[payload[name]]
     if "contacts" in payload.get("_embedded", {}):
         payload["_embedded"] = _embedded(payload["_embedded"], ids)
-    facts = [(name, slot, _value(value, ids)) for name, slot, value in step.facts if _known(value, ids)]
+    facts = [bound for fact in step.facts if (bound := _bound(fact, ids)) is not None]
     return JournalItem(step.change.key, step.request_id, payload, facts)
+
+
+def _bound(fact: Fact, ids: Mapping[str, int]) -> Fact | None:
+    """A fact with ids in place of references; None when it hangs on what was refused."""
+    name, slot, value = fact
+    contact = contact_of(name)
+    if contact is not None and _is_ref(contact):
+        if contact not in ids:
+            return None
+        name = leads_hash(ids[contact])
+    return (name, slot, _value(value, ids)) if _known(value, ids) else None
 
 
 def _embedded(embedded: Mapping[str, Any], ids: Mapping[str, int]) -> dict[str, Any]:

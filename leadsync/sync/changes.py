@@ -138,3 +138,4 @@ class RecordPlan:
     reason: str = ""
     kept: tuple[Kept, ...] = ()
     joined: Joined | None = None
+    warnings: tuple[str, ...] = ()

@@ -10,8 +10,8 @@ from leadsync.state.facts import Fact
 from leadsync.sync.changes import Change, FieldChange, Kept, Route, Step, digest
 from leadsync.sync.compare import Current, compare, tag_key
 from leadsync.sync.planned import LIST_NAMES, ListKind, Planned, list_facts, wrote_facts
-from leadsync.sync.reasons import ANOTHER, REMOVED, reason_of, told, why_added, why_kept, why_set
-from leadsync.sync.resolve import Value
+from leadsync.sync.reasons import ANOTHER, DEFAULT, REMOVED, is_ours, reason_of, told, why_added, why_kept, why_set
+from leadsync.sync.resolve import Value, cut_at_emoji
 
 Wrote = Mapping[str, str]
 
@@ -28,21 +28,32 @@ class Comparison:
 
     def sets(self, value: Value, key: str) -> bool:
         """Whether the value is to be written."""
-        now = self.current.canonical(value.slot)
         wrote = self.wrote.get(value.slot)
+        by_default = wrote is None and self._is_default(value.slot)
+        now = None if by_default else self.current.canonical(value.slot)
         verdict = compare(value, now, wrote, key)
         if verdict == "kept":
             why = why_kept(value.slot, now, self.wrote, digest(key))
             shown = self.current.shown(value.slot)
             self._keep(key, value.label, shown, value.shown, why, value.origin)
         elif verdict == "set":
-            why = why_set(value, now, wrote)
-            shown = self.current.shown(value.slot) if now else None
+            why = DEFAULT if by_default else why_set(value, now, wrote)
+            shown = self.current.shown(value.slot)
             self._change(value.slot, FieldChange(value.label, shown, value.shown, why, value.origin))
         # What we did not make may hold the same by a person's hand: it is not ours, and never follows the record.
         if verdict == "set" or (verdict == "same" and wrote is None and "made" in self.wrote):
             self.facts += wrote_facts(self.entity, self.id, [value], key)
         return verdict == "set"
+
+    def writes(self, value: Value, why: str, key: str) -> None:
+        """Note a value that is written whatever stands there."""
+        shown = self.current.shown(value.slot)
+        self._change(value.slot, FieldChange(value.label, shown, value.shown, why, value.origin))
+        self.facts += wrote_facts(self.entity, self.id, [value], key)
+
+    def _is_default(self, slot: str) -> bool:
+        """Whether nobody has chosen what stands in a slot; a stranger's stage or responsible user may be chosen."""
+        return (slot == "name" or is_ours(self.wrote)) and self.current.is_default(slot)
 
     def adds(
         self,
@@ -83,7 +94,7 @@ class Comparison:
         if isinstance(owners, str):
             owners = {f"tag:{one}": owners for one in wanted}
         has = self.current.tag_keys
-        there = [one for one in wanted if tag_key(one) in has]
+        there = [one for one in wanted if {tag_key(one), tag_key(cut_at_emoji(one) or one)} & has]
         if added := self.adds("tag", wanted, there, sorted(self.current.tags), origins, owners):
             payload["tags_to_add"] = [{"name": one} for one in added]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from redis.asyncio import Redis
@@ -19,10 +19,11 @@ from leadsync.sync.compare import Current
 from leadsync.sync.match import Matcher
 from leadsync.sync.people import Member, Person
 from leadsync.sync.plan_contact import plan_known_contact, plan_new_contact
-from leadsync.sync.plan_lead import plan_known_lead, plan_link, plan_new_lead
+from leadsync.sync.plan_lead import LeadMember, plan_link
 from leadsync.sync.plan_note import plan_note
 from leadsync.sync.planned import Planned
 from leadsync.sync.resolve import Resolver, WantedContact, WantedLead
+from leadsync.sync.shared_leads import SharedLeads, is_returned
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,15 @@ class Wish:
     def contact_moved(self) -> bool:
         """Whether the contact has to be found, made or compared."""
         link = self.mapped.link
-        return self.contact is not None and (link.contact_id is None or link.said_contact != self.contact.said)
+        if self.contact is None:
+            return False
+        return self.lead_new or link.contact_id is None or link.said_contact != self.contact.said
+
+    @property
+    def lead_new(self) -> bool:
+        """Whether the record has no lead yet: one is made for it, or it joins one of its contact's."""
+        link = self.mapped.link
+        return self.lead is not None and link.lead_id is None and not link.gone
 
     @property
     def lead_moved(self) -> bool:
@@ -74,6 +83,7 @@ class Planner:
         catalogue: Catalogue,
         matcher: Matcher,
         zone: ZoneInfo,
+        leads: SharedLeads,
     ) -> None:
         self._client = client
         self._redis = redis
@@ -81,12 +91,14 @@ class Planner:
         self._catalogue = catalogue
         self._matcher = matcher
         self._zone = zone
+        self._leads = leads
 
     async def plan(self, wishes: Sequence[Wish]) -> list[RecordPlan]:
         """One plan a record, in the same order; no key may come twice. Raises AmoCRMAPIError, StateUnavailable."""
         contacts = await self._contacts(wishes)
-        leads = await self._leads([wish for wish in wishes if wish.lead_moved])
-        return [_put_together(wish, contacts, leads) for wish in wishes]
+        leads = await self._leads.plan([one for wish in wishes if (one := _lead_member(wish, contacts)) is not None])
+        links = _links(wishes, contacts)
+        return [_put_together(wish, contacts, leads, links) for wish in wishes]
 
     async def _contacts(self, wishes: Sequence[Wish]) -> dict[str, Planned]:
         members = [
@@ -111,35 +123,8 @@ class Planner:
             return plan_new_contact(person)
         if person.body is None:
             return Planned(entity=person.contact_id)
-        current = self._current(person.body, "contacts")
+        current = Current(person.body, "contacts", self._catalogue, self._zone)
         return plan_known_contact(person, current, wrote[person.contact_id], self._matcher.country)
-
-    async def _leads(self, wishes: Sequence[Wish]) -> dict[str, Planned]:
-        ids = [wish.mapped.link.lead_id for wish in wishes if wish.mapped.link.lead_id is not None]
-        bodies = await self._read("leads", ids)
-        wrote = await load_wrote(self._redis, self._names, "lead", ids)
-        return {wish.mapped.key: self._lead(wish, bodies, wrote) for wish in wishes}
-
-    def _lead(
-        self, wish: Wish, bodies: Mapping[int, dict[str, Any]], wrote: Mapping[int, Mapping[str, str]]
-    ) -> Planned:
-        lead_id = wish.mapped.link.lead_id
-        assert lead_id is not None
-        assert wish.lead is not None
-        body = bodies.get(lead_id)
-        if body is None or body.get("is_deleted"):
-            return Planned()  # a person deleted the lead: it is not made again
-        return plan_known_lead(wish.mapped.key, wish.lead, self._current(body, "leads"), wrote[lead_id])
-
-    async def _read(self, entity: Literal["contacts", "leads"], ids: Sequence[int]) -> dict[int, dict[str, Any]]:
-        if not ids or self._client is None:
-            return {}
-        return await self._client.get_many(
-            entity, list(dict.fromkeys(ids)), filters=self._catalogue.account.is_api_filter_enabled
-        )
-
-    def _current(self, body: dict[str, Any], entity: Literal["contacts", "leads"]) -> Current:
-        return Current(body, entity, self._catalogue, self._zone)
 
 
 def wish_of(mapped: Mapped) -> Wish:
@@ -150,23 +135,48 @@ def wish_of(mapped: Mapped) -> Wish:
     return Wish(mapped, contact, lead)
 
 
-def _put_together(wish: Wish, contacts: Mapping[str, Planned], leads: Mapping[str, Planned]) -> RecordPlan:
+def _person(wish: Wish, contacts: Mapping[str, Planned]) -> Planned:
+    return contacts.get(wish.mapped.key, Planned(entity=wish.mapped.link.contact_id))
+
+
+def _lead_member(wish: Wish, contacts: Mapping[str, Planned]) -> LeadMember | None:
+    """The record's wish for a lead, when that has to be made or compared."""
+    mapped, desired = wish.mapped, wish.mapped.desired.lead
+    if wish.lead is None or not (wish.lead_new or wish.lead_moved):
+        return None
+    joins = desired is not None and desired.match == "open"
+    return LeadMember(mapped.key, wish.lead, mapped.link, mapped.resolver, _person(wish, contacts).entity, joins)
+
+
+def _links(wishes: Sequence[Wish], contacts: Mapping[str, Planned]) -> dict[str, Planned]:
+    """The links to be made, each once though several talks share the lead and the contact."""
+    found: dict[tuple[Any, Any], Step] = {}
+    for wish in wishes:
+        step = plan_link(wish.mapped.key, wish.mapped.link, _person(wish, contacts)).step
+        if step is not None:
+            ends = step.change.payload["entity_id"], step.change.payload["to_entity_id"]
+            first = found.get(ends)
+            found[ends] = step if first is None else replace(first, facts=first.facts + step.facts)
+    return {step.change.key: Planned(step) for step in found.values()}
+
+
+def _put_together(
+    wish: Wish, contacts: Mapping[str, Planned], leads: Mapping[str, Planned], links: Mapping[str, Planned]
+) -> RecordPlan:
     """One record's plan: contact, lead, link, note."""
     mapped, link, key = wish.mapped, wish.mapped.link, wish.mapped.key
-    person = contacts.get(key, Planned(entity=link.contact_id))
+    person = _person(wish, contacts)
     lead = leads.get(key, Planned(entity=link.lead_id))
     if link.gone or (key in leads and lead.entity is None):
         return _without_lead(wish, person)
-    if wish.lead is not None and link.lead_id is None:
-        lead = plan_new_lead(key, wish.lead, person.entity)
-    joined = plan_link(key, link, person)
-    steps = [one for one in (person.step, lead.step, joined.step) if one]
+    tie = links.get(key, Planned())
+    steps = [one for one in (person.step, lead.step, tie.step) if one]
     target = lead.entity or person.entity
-    if mapped.desired.note is not None and target is not None:
+    if mapped.desired.note is not None and target is not None and not is_returned(key, lead.facts):
         note, news = mapped.desired.note, mapped.desired.news
         text, on_lead = mapped.resolver.clean(note.text), lead.entity is not None
         steps += plan_note(key, link, text, mapped.noted, target, on_lead=on_lead, news=news, origin=note.origin)
-    facts = person.facts + lead.facts + joined.facts
+    facts = person.facts + lead.facts
     return RecordPlan(
         key,
         mapped.place,
@@ -177,13 +187,14 @@ def _put_together(wish: Wish, contacts: Mapping[str, Planned], leads: Mapping[st
         person.entity,
         kept=person.kept + lead.kept,
         joined=lead.joined,
+        warnings=lead.warnings,
     )
 
 
 def _outcome(wish: Wish, steps: Sequence[Step], lead: Planned) -> Outcome:
     if lead.entity == lead_ref(wish.mapped.key):
         return "create"
-    return "update" if steps else "unchanged"
+    return "update" if steps or lead.joined is not None else "unchanged"
 
 
 def _without_lead(wish: Wish, person: Planned) -> RecordPlan:

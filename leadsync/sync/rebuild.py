@@ -17,6 +17,7 @@ from leadsync.state.links import RestoredLink, restore_links
 from leadsync.state.memory import MemoryMark, load_memory_mark, save_memory_mark
 from leadsync.state.namespace import Namespace
 from leadsync.state.people import restore_people
+from leadsync.sync.key_field import keys_of
 from leadsync.sync.resolve import contact_keys_of
 
 
@@ -83,15 +84,28 @@ class Rebuild:
         async for page in self._leads(above):
             rebuilt.leads += len(page)
             newest = max(newest, *(int(lead["id"]) for lead in page))
-            links = self._links(page)
-            rebuilt.restored += await restore_links(self._redis, self._names, links)
+            rebuilt.restored += await self._restore(page)
             if not above:
-                rebuilt.people += await self._restore_people(links)
+                rebuilt.people += await self._restore_people(page)
         await save_memory_mark(self._redis, self._names, mark.up_to(newest))
 
-    async def _restore_people(self, links: Sequence[RestoredLink]) -> int:
+    async def _restore(self, page: Sequence[Mapping[str, Any]]) -> int:
+        """Give keys their leads back; how many.
+
+        A text that reads as several keys may be a single one that holds the separator: as a whole it goes before the
+        parts of any other, and is not counted.
+        """
+        texts = self._texts(page)
+        alone = [_link(text, lead) for text, lead in texts if keys_of(text) == [text]]
+        whole = [_link(text, lead) for text, lead in texts if keys_of(text) != [text]]
+        parts = [_link(key, lead) for text, lead in texts for key in keys_of(text) if key != text]
+        restored = await restore_links(self._redis, self._names, alone)
+        await restore_links(self._redis, self._names, whole)
+        return restored + await restore_links(self._redis, self._names, parts)
+
+    async def _restore_people(self, page: Sequence[Mapping[str, Any]]) -> int:
         """Remember whose phones and e-mails the contacts of these leads hold."""
-        ids = [one.contact_id for one in links if one.contact_id is not None]
+        ids = [id_ for _, lead in self._texts(page) if (id_ := _main_contact(lead)) is not None]
         bodies = await self._client.get_many("contacts", ids, filters=self._filters) if ids else {}
         found = {key: id_ for id_, body in sorted(bodies.items()) for key in contact_keys_of(body, self._country)}
         return await restore_people(self._redis, self._names, found)
@@ -101,19 +115,19 @@ class Rebuild:
             return self._client.newest("leads", until_id=above, with_=("contacts",))
         return self._client.pages("leads", with_=("contacts",))
 
-    def _links(self, page: Sequence[Mapping[str, Any]]) -> list[RestoredLink]:
-        links = []
-        for lead in sorted(page, key=lambda one: int(one["id"])):
-            key = self._key_of(lead)
-            if key and not lead.get("is_deleted"):
-                links.append(RestoredLink(key, int(lead["id"]), _main_contact(lead)))
-        return links
+    def _texts(self, page: Sequence[Mapping[str, Any]]) -> list[tuple[str, Mapping[str, Any]]]:
+        """What stands in the fields for keys, with the lead, the oldest first."""
+        return [
+            (text, lead)
+            for lead in sorted(page, key=lambda one: int(one["id"]))
+            for field in lead.get("custom_fields_values") or []
+            if field["field_id"] in self._field_ids and field["values"] and not lead.get("is_deleted")
+            if (text := str(field["values"][0]["value"]).strip())
+        ]
 
-    def _key_of(self, lead: Mapping[str, Any]) -> str | None:
-        for field in lead.get("custom_fields_values") or []:
-            if field["field_id"] in self._field_ids and field["values"]:
-                return str(field["values"][0]["value"])
-        return None
+
+def _link(key: str, lead: Mapping[str, Any]) -> RestoredLink:
+    return RestoredLink(key, int(lead["id"]), _main_contact(lead))
 
 
 def _main_contact(lead: Mapping[str, Any]) -> int | None:

@@ -20,7 +20,7 @@ from leadsync.errors import AmoCRMAPIError
 from leadsync.state.claims import Claims
 from leadsync.state.facts import Fact, with_id
 from leadsync.state.journal import Entry, Journal, JournalItem
-from leadsync.state.links import load_wrote, wrote_hash
+from leadsync.state.links import key_of, load_wrote, wrote_hash
 from leadsync.state.namespace import Namespace
 from leadsync.state.people import LATEST, PEOPLE
 from leadsync.sync.changes import Route
@@ -195,9 +195,13 @@ def note_slot(note_id: int | str) -> str:
 
 
 def claims_of(entry: Entry) -> frozenset[str]:
-    """The names that whoever sent a batch had claimed for it: its records' keys, and the people it makes known."""
-    people = (f"person:{slot}" for item in entry.items for name, slot, _ in item.facts if name == PEOPLE)
-    return frozenset([*(f"key:{item.key}" for item in entry.items), *people])
+    """The names that whoever sent a batch had claimed for it: the keys of its records, also of those that share an
+    item, the people it makes known, and the contacts of its new leads."""
+    facts = [fact for item in entry.items for fact in item.facts]
+    keys = [f"key:{item.key}" for item in entry.items] + [f"key:{key}" for fact in facts if (key := key_of(fact[0]))]
+    people = [f"person:{slot}" for name, slot, _ in facts if name == PEOPLE]
+    tied = (item.payload.get("_embedded", {}).get("contacts", ()) for item in entry.items)
+    return frozenset([*keys, *people, *(f"contact:{one['id']}" for contacts in tied for one in contacts)])
 
 
 async def close_accepted(journal: Journal, entry: Entry, ids: Mapping[str, int]) -> None:
