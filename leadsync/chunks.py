@@ -62,9 +62,7 @@ async def read_chunks(
 ) -> AsyncGenerator[Chunk, None]:
     """Read a source chunk by chunk. Raises ConfigurationError, StateUnavailable; what `read_whole` raises."""
     if selection.whole:
-        chunk = await read_whole(connections, intake, selection)
-        connections.listeners(RecordsRead(len(chunk)))
-        yield chunk
+        yield await read_whole(connections, intake, selection)
         return
     chunk, count = Chunk(), 0
     async with aclosing(_wanted(connections, intake, selection)) as found:
@@ -101,6 +99,7 @@ async def read_whole(connections: Connections, intake: Intake, selection: Select
                 do="give each record a key of its own, or use `leadsync run` without a saved plan",
             )
         chunk.add(one)
+    connections.listeners(RecordsRead(len(chunk)))
     return chunk
 
 

@@ -66,13 +66,13 @@ async def check_safety(connections: Connections, intake: Intake, selection: Sele
     counted = await count_leads(connections, intake, selection, limits)
     names = counted.exceeded(limits)
     if names:
-        said = [_said(name, counted, limits) for name in names]
+        said = "\n  and ".join(_said(name, counted, limits) for name in names)
         flags = " ".join(_flag(name, counted) for name in names)
         raise StartRefused(
-            f"this run would {' and '.join(said)}",
-            where=" and ".join(_place(connections.project, name) for name in names),
-            do=f"look at `leadsync dry-run`; if that is what you want,\n    pass {flags} to `leadsync run`, or raise "
-            f"{' and '.join(f'safety.{name}' for name in names)}",
+            f"this run would {said}",
+            where="\n  and ".join(_place(connections.project, name) for name in names),
+            do=f"look at `leadsync dry-run`; if that is what you want, use\n    leadsync run {flags}\n"
+            f"  or raise {' and '.join(names)}; --limit N takes fewer records",
         )
 
 

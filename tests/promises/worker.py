@@ -60,6 +60,16 @@ def run(folder: Path, fate: Fate = LONG_LIFE) -> None:
     _live(folder, _run, fate)
 
 
+def apply(folder: Path, fate: Fate = LONG_LIFE) -> None:
+    """Send the saved plan of the folder, plan.json."""
+
+    async def work(pipeline: Pipeline) -> int:
+        report = await pipeline.run(plan=folder / "plan.json")
+        return 3 if report.refused else 0
+
+    _live(folder, work, fate)
+
+
 def push(folder: Path, talks: Sequence[Mapping[str, Any]], fate: Fate = LONG_LIFE) -> None:
     """Push these talks, a few at a time; ends with 1 unless each went through."""
 
