@@ -36,6 +36,7 @@ from leadsync.state.refused import Refused
 from leadsync.state.runs import keep_run
 from leadsync.steps import Done, Steps, refusal, refused_of
 from leadsync.sync.account_names import AccountNames
+from leadsync.sync.batch_sizes import BatchSizes
 from leadsync.sync.changes import digest
 from leadsync.sync.rebuild import Rebuild, Rebuilt
 from leadsync.sync.recover import SETTLE
@@ -112,7 +113,11 @@ class Pipeline:
         await self.rebuild(everything=False)
         # A write whose claims have lapsed while it waited its turn must not go out: another process may send it.
         self.connections.client.guard_writes(self._claims.check)
-        self._steps = Steps(self.connections, self.account, self._claims, settle=self._settle, rebuild=self._rebuild)
+        self._sizes = BatchSizes(redis, names, self.project.file.amocrm.batch_size)
+        await self._sizes.load()
+        self._steps = Steps(
+            self.connections, self.account, self._claims, self._sizes, settle=self._settle, rebuild=self._rebuild
+        )
         self._pushes = await self._stack.enter_async_context(Pushes(self._steps))
 
     @property
@@ -201,7 +206,7 @@ class Pipeline:
         """
         saving = None if out is None else Saving(Path(out))
         intake = self._intakes.of(self._source(source))
-        steps = Steps(self.connections, self.account, self._claims, promises={}, rebuild=self._rebuild)
+        steps = Steps(self.connections, self.account, self._claims, self._sizes, promises={}, rebuild=self._rebuild)
         selection = Selection(limit, None if record is None else (record,), whole=saving is not None)
         plan = await plan_records(self.connections, steps, intake, selection, saving.add if saving else None)
         plan.warnings += [*await self._warnings(), *intake.missing.warnings(), *steps.taken_warnings()]
@@ -213,7 +218,7 @@ class Pipeline:
     async def explain(self, key: str, source: str | None = None) -> Explanation:
         """Everything about the record of a key; nothing is written. Raises ConfigurationError for an unknown key."""
         sources = list(self.project.sources) if source is None else [self._source(source)]
-        steps = Steps(self.connections, self.account, self._claims, promises={}, rebuild=self._rebuild)
+        steps = Steps(self.connections, self.account, self._claims, self._sizes, promises={}, rebuild=self._rebuild)
         return await Gathering(self.connections, self._intakes, steps, self.account).explain(key, sources)
 
     async def run(

@@ -25,6 +25,7 @@ from leadsync.state.links import Link, link_hash, load_links
 from leadsync.state.refused import Refused, RefusedItem, RefusedRecords
 from leadsync.sync.account_names import AccountNames, blames_a_name, misses_a_name
 from leadsync.sync.apply import Applied, Applier, torn
+from leadsync.sync.batch_sizes import BatchSizes
 from leadsync.sync.changes import Outcome, RecordPlan
 from leadsync.sync.contact_list import ContactList
 from leadsync.sync.match import Matcher
@@ -81,6 +82,7 @@ class Steps:
         connections: Connections,
         account: AccountNames,
         claims: Claims,
+        sizes: BatchSizes,
         promises: dict[str, str] | None = None,
         *,
         settle: float = SETTLE,
@@ -105,8 +107,7 @@ class Steps:
         found = OpenLeads(client, redis, names, catalogue, None if promises is None else {}, resume)
         leads = SharedLeads(client, redis, names, catalogue, zone, found, holding)
         self._planner = Planner(client, redis, names, catalogue, matcher, zone, leads)
-        size = file.amocrm.batch_size
-        sender = Sender(client, redis, names, claims, journal, self._recovery, catalogue, batch_size=size)
+        sender = Sender(client, redis, names, claims, journal, self._recovery, catalogue, sizes)
         self._applier = Applier(sender)
         self.refused = RefusedRecords(redis, names)
         self._warnings: list[str] = []

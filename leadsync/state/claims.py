@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
+from weakref import WeakValueDictionary
 
 from redis.asyncio import Redis
 
@@ -67,6 +68,7 @@ class Claims:
         self._held: set[str] = set()
         self._owed: set[str] = set()  # given back without knowing whether Redis heard it
         self._order = asyncio.Lock()  # what is owed is not given back while it is being claimed again
+        self._inside: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # for the tasks of this process
         self._beat: asyncio.Task[None] | None = None
         self.owner = new_owner()
 
@@ -156,12 +158,16 @@ class Claims:
 
     @asynccontextmanager
     async def alone(self, *names: str) -> AsyncIterator[None]:
-        """Hold all these names inside the block, after waiting until nobody else does. Raises StateUnavailable."""
-        await self.wait_for(names)
-        try:
-            yield
-        finally:
-            await self.release(names)
+        """Hold all these names inside the block, after waiting until nobody else does, no other task of this process
+        either. Raises StateUnavailable."""
+        async with AsyncExitStack() as stack:
+            for name in sorted(names):
+                await stack.enter_async_context(self._inside.setdefault(name, asyncio.Lock()))
+            await self.wait_for(names)
+            try:
+                yield
+            finally:
+                await self.release(names)
 
     async def living(self, owners: Iterable[str]) -> set[str]:
         """Which of these owners are alive. Raises StateUnavailable."""

@@ -9,7 +9,7 @@ a stranger). Of several contacts with one phone the oldest wins.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,56 +49,20 @@ class Matcher:
     contacts: ContactList | None = None
     twins: dict[int, tuple[int, ...]] = field(default_factory=dict)
     searches: int = 0
+    _searched_at: str = ""
     _turn: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(8))
 
     async def people(self, members: Sequence[Member]) -> list[Person]:
         """Group records by person, say which contact each is, and read it. Raises AmoCRMAPIError, StateUnavailable."""
-        people = await self._held(members)
-        lost = await self._read(people)
-        if not lost:
-            return people
-        for person in lost:
-            person.lose()
-        await self._find(lost)
-        for person in lost:
-            self._promise(person)
-        people = merge_same(people)
-        await self._hold(people)
-        await self._read(people)
-        return people
-
-    async def _held(self, members: Sequence[Member]) -> list[Person]:
-        """People with the contacts we take them for, held so that nobody else changes them meanwhile."""
-        before = await latest_change(self.redis, self.names)
-        found = await self._known(members)
-        if self.claims is not None:
-            await self._hold(found)
-            if await latest_change(self.redis, self.names) != before:
-                for person in found:
-                    person.body = None  # perhaps another process has changed it since the search: it is read again
-        return found
-
-    async def _hold(self, people: Sequence[Person]) -> None:
-        if self.claims is not None:
-            await self.claims.wait_for([f"contact:{one.contact_id}" for one in people if one.contact_id is not None])
-
-    async def _read(self, people: Sequence[Person]) -> list[Person]:
-        """Read the contacts not read yet; those that are no longer in the CRM come back (deleted, or merged there)."""
-        unread = [one for one in people if one.contact_id is not None and one.body is None]
-        if not unread or self.client is None:
-            return []
-        ids = [one.contact_id for one in unread if one.contact_id is not None]
-        bodies = await self.client.get_many("contacts", ids, filters=self.filters)
-        for person in unread:
-            person.body = bodies.get(person.contact_id or 0)
-        return [one for one in unread if one.body is None]
-
-    async def _known(self, members: Sequence[Member]) -> list[Person]:
         keys = list(dict.fromkeys(key for one in members for key in one.wanted.keys))
         people = group(members, await load_people(self.redis, self.names, keys))
-        strangers = [one for one in people if one.contact_id is None]
-        await self._find(strangers)
-        for person in strangers:
+        await self._find([one for one in people if one.contact_id is None], [one for one in people if one.contact_id])
+        lost = [one for one in people if one.contact_id is not None and one.body is None and self.client is not None]
+        for person in lost:
+            person.lose()
+        if lost:
+            await self._find(lost, [])
+        for person in people:
             self._promise(person)
         return merge_same(people)
 
@@ -110,28 +74,56 @@ class Matcher:
         for key in person.keys:
             self.promises.setdefault(key, promised or person.members[0].key)
 
-    async def _find(self, strangers: Sequence[Person]) -> None:
-        """Find strangers in the account: by the index of its contacts, or by searching."""
+    async def _find(self, strangers: Sequence[Person], known: Sequence[Person]) -> None:
+        """Read the contacts of people who are known, and find strangers: by the index, else by searching.
+
+        A contact is read while it is held, so that nobody else changes what was read. One that is no longer in the CRM
+        (deleted, or merged there) leaves its person without a body.
+        """
         if self.client is None or self.contacts is None:
             return
         keys = list(dict.fromkeys(key for person in strangers for key in person.keys))
         is_whole = bool(keys) and await self.contacts.ready(len(keys))
-        doubtful = await self._by_index(strangers, await self.contacts.index.find(keys))
-        await self._search_all(
-            [one for one in strangers if one.contact_id is None and (not is_whole or one in doubtful)]
+        hits = await self.contacts.index.find(keys)
+        bodies = await self._read(
+            {one.contact_id or 0 for one in known} | {one for ids in hits.values() for one in ids}
         )
+        for person in known:
+            person.body = bodies.get(person.contact_id or 0)
+        misled = await self._by_index(strangers, hits, bodies)
+        unknown = [one for one in strangers if one.contact_id is None and (not is_whole or id(one) in misled)]
+        await self._search_all(unknown)
+        await self._read_held([one for one in unknown if one.contact_id is not None])
 
-    async def _by_index(self, strangers: Sequence[Person], hits: Mapping[str, Sequence[int]]) -> list[Person]:
-        """Give strangers the contacts that the index names, once read and verified; those it misleads come back."""
+    async def _read(self, ids: Iterable[int]) -> dict[int, dict[str, Any]]:
+        """Hold contacts and read those that are in the CRM."""
         assert self.client is not None
+        wanted = sorted(ids)
+        if self.claims is not None:
+            await self.claims.wait_for([f"contact:{one}" for one in wanted])
+        return await self.client.get_many("contacts", wanted, filters=self.filters) if wanted else {}
+
+    async def _read_held(self, found: Sequence[Person]) -> None:
+        """Hold contacts that a search brought; where one of us has changed any meanwhile, they are read again."""
+        if self.claims is None or not found:
+            return
+        ids = [one.contact_id for one in found if one.contact_id is not None]
+        before = await latest_change(self.redis, self.names)
+        await self.claims.wait_for([f"contact:{one}" for one in ids])
+        if before == self._searched_at == await latest_change(self.redis, self.names):
+            return
+        bodies = await self._read(ids)
+        for person in found:
+            person.body = bodies.get(person.contact_id or 0)
+
+    async def _by_index(
+        self, strangers: Sequence[Person], hits: Mapping[str, Sequence[int]], bodies: Mapping[int, dict[str, Any]]
+    ) -> set[int]:
+        """Give strangers the contacts that the index names, once verified; `id()` of those whom it misleads."""
         assert self.contacts is not None
-        if not hits:
-            return []
-        ids = {one for found in hits.values() for one in found}
-        bodies = await self.client.get_many("contacts", ids, filters=self.filters)
         holders = {key: [one for one in ids if self._holds(bodies.get(one), key)] for key, ids in hits.items()}
         await self.contacts.index.correct((key, one) for key in hits for one in hits[key] if one not in holders[key])
-        misled = []
+        misled = set()
         for person in strangers:
             asked = [key for key in person.keys if key in hits]
             found = next((holders[key] for key in asked if holders[key]), None)
@@ -139,7 +131,7 @@ class Matcher:
                 person.take(bodies[found[0]])
                 self._tell_twins(found)
             elif asked:
-                misled.append(person)
+                misled.add(id(person))
         return misled
 
     def _holds(self, body: dict[str, Any] | None, key: str) -> bool:
@@ -151,6 +143,9 @@ class Matcher:
 
     async def _search_all(self, strangers: Sequence[Person]) -> None:
         """Search for each; the first error stops the others, so that a ban is not met with more requests."""
+        if not strangers:
+            return
+        self._searched_at = await latest_change(self.redis, self.names)
         try:
             async with asyncio.TaskGroup() as tasks:
                 for person in strangers:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -28,8 +30,12 @@ from leadsync.state.claims import Claims
 from leadsync.state.journal import Journal, JournalItem
 from leadsync.state.marks import load_mark, raise_mark
 from leadsync.state.namespace import Namespace
+from leadsync.sync.batch_sizes import BatchSizes
 from leadsync.sync.changes import Route
 from leadsync.sync.recover import Recovery, close_accepted, listed_of
+
+AT_ONCE = 4
+"""Batches of one route under way at a time."""
 
 MAX_LOST = 5
 """How often an item may be sent, looked for and not found before it is given up for this run."""
@@ -76,6 +82,16 @@ class Sent:
     refused: dict[str, NotAccepted] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class _Sending:
+    """One call of `send`: what is left to send, what became of the rest, and how often an item was lost."""
+
+    queue: deque[Sequence[JournalItem]]
+    sent: Sent = field(default_factory=Sent)
+    lost: Counter[str] = field(default_factory=Counter)
+    stopped: bool = False
+
+
 class Sender:
     """Sends items of one route in batches and remembers what was accepted."""
 
@@ -88,8 +104,8 @@ class Sender:
         journal: Journal,
         recovery: Recovery,
         catalogue: Catalogue,
+        sizes: BatchSizes,
         *,
-        batch_size: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._client = client
@@ -99,7 +115,7 @@ class Sender:
         self._journal = journal
         self._recovery = recovery
         self._catalogue = catalogue
-        self._largest = self._size = batch_size
+        self._sizes = sizes
         self._forbidden = 0
         self._clock = clock
 
@@ -109,15 +125,28 @@ class Sender:
         Raises what stops a run (NOTHING_WRITTEN, StateUnavailable); a batch whose outcome could not be found out stays
         in the journal.
         """
-        sent = Sent()
-        lost: Counter[str] = Counter()
-        queue = deque([items] if items else [])
-        while queue:
-            batch, rest = cut(queue.popleft(), self._size)
-            if rest:
-                queue.appendleft(rest)
-            queue.extendleft(reversed(await self._batch(route, batch, sent, lost)))
-        return sent
+        sending = _Sending(deque([items] if items else []))
+        lanes = await asyncio.gather(*(self._lane(route, sending) for _ in range(AT_ONCE)), return_exceptions=True)
+        for failed in lanes:
+            if failed is not None:
+                raise failed
+        return sending.sent
+
+    async def _lane(self, route: Route, sending: _Sending) -> None:
+        """Send batch after batch; after an error nobody begins another, and those under way come to their end."""
+        while sending.queue and not sending.stopped:
+            trying = self._sizes.grows(route)
+            async with trying or nullcontext():
+                if not sending.queue or sending.stopped:
+                    return
+                batch, rest = cut(sending.queue.popleft(), self._sizes.of(route))
+                if rest:
+                    sending.queue.appendleft(rest)
+                try:
+                    sending.queue.extendleft(reversed(await self._batch(route, batch, sending.sent, sending.lost)))
+                except BaseException:
+                    sending.stopped = True
+                    raise
 
     async def _batch(
         self, route: Route, batch: Sequence[JournalItem], sent: Sent, lost: Counter[str]
@@ -132,6 +161,8 @@ class Sender:
             await self._journal.close(entry)
             return self._without_named(route, batch, error, sent)
         except AmoCRMUnknownOutcome as error:
+            if error.status == 504:
+                await self._sizes.too_large(route, len(batch))
             found = await self._recovery.settle_entry(entry)
             sent.ids |= found
             return self._lost(batch, found, error, sent, lost)
@@ -141,7 +172,7 @@ class Sender:
                 raise
             return self._apart(batch, error, sent)
         await close_accepted(self._journal, entry, ids)
-        self._size = min(self._size + 1, self._largest)
+        await self._sizes.went(route, len(batch))
         self._forbidden = 0
         sent.ids |= ids
         for item in batch:
@@ -200,7 +231,7 @@ class Sender:
     def _apart(self, batch: Sequence[JournalItem], error: AmoCRMAPIError, sent: Sent) -> list[Sequence[JournalItem]]:
         """A refusal that names nobody: halve until the one at fault stands alone."""
         if len(batch) > 1:
-            return list(cut(batch, len(batch) // 2))
+            return halves(batch)
         if isinstance(error, AmoCRMForbidden):
             self._forbidden += 1
             if self._forbidden >= MOST_FORBIDDEN:
@@ -222,24 +253,28 @@ class Sender:
         for item in missing:
             if lost[item.request_id] >= MAX_LOST:
                 sent.refused[item.request_id] = NotAccepted(item, error.what, Remedy.WAIT)
-        if error.status == 504:
-            self._size = max(1, len(batch) // 2)
         again = [item for item in missing if lost[item.request_id] < MAX_LOST]
         return [again] if again else []
 
 
 def cut(items: Sequence[JournalItem], size: int) -> tuple[Sequence[JournalItem], Sequence[JournalItem]]:
-    """The first `size` items, fewer where that keeps a record's items together, and the rest.
+    """The first `size` items, fewer or more where that keeps a record's items together, and the rest.
 
-    The parts of a long note go in one request: between two of them the talk could grow, and the parts change.
+    The parts of a long note go in one request: in two, under way at a time, they could stand in the wrong order, and
+    between two the talk could grow, and the parts change.
     """
-    if len(items) <= size:
-        return items, []
-    end = size
-    while end and items[end - 1].key == items[end].key:
+    end = min(size, len(items))
+    while 0 < end < len(items) and items[end - 1].key == items[end].key:
         end -= 1
-    end = end or size
+    if not end:
+        end = next((at for at, item in enumerate(items) if item.key != items[0].key), len(items))
     return items[:end], items[end:]
+
+
+def halves(items: Sequence[JournalItem]) -> list[Sequence[JournalItem]]:
+    """Two or more items in two; where they are all of one record, its items apart."""
+    first, rest = cut(items, len(items) // 2)
+    return [first, rest] if rest else [items[: len(items) // 2], items[len(items) // 2 :]]
 
 
 def field_of(payload: Mapping[str, Any], path: str, entity: Literal["contacts", "leads"], catalogue: Catalogue) -> str:

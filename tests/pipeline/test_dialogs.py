@@ -18,13 +18,13 @@ TROUBLES = (
     "GET /api/* drop_before every=7",
     "GET /api/* 504_before every=11",
     "POST /api/v4/contacts drop_after nth=2",
-    "POST /api/v4/contacts 504_before nth=4",
+    "POST /api/v4/contacts 504_before nth=3",
     "POST /api/v4/leads 504_after nth=2",
-    "POST /api/v4/leads drop_before nth=5",
-    "POST /api/v4/leads truncated nth=7",
-    "POST /api/v4/leads/notes drop_after nth=3",
-    "POST /api/v4/leads/notes 500_after nth=5",
-    "POST /api/v4/leads/notes late seconds=3 nth=8",
+    "POST /api/v4/leads drop_before nth=3",
+    "POST /api/v4/leads truncated nth=4",
+    "POST /api/v4/leads/notes drop_after nth=2",
+    "POST /api/v4/leads/notes 500_after nth=3",
+    "POST /api/v4/leads/notes late seconds=3 nth=4",
 )
 
 
@@ -75,7 +75,7 @@ async def test_the_same_through_every_trouble(world: World, seed: int) -> None:
     world.use_sample()
     config = world.folder / "leadsync.yaml"
     config.write_text(
-        config.read_text().replace("requests_per_second: 1000", "requests_per_second: 1000\n  batch_size: 20")
+        config.read_text().replace("requests_per_second: 1000", "requests_per_second: 1000\n  batch_size: 5")
     )
     crowd = Crowd.of(COUNT, seed)
     await world.store(made.stored for made in crowd.talks)
