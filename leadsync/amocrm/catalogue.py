@@ -47,6 +47,12 @@ WRITTEN_UNDER: Mapping[EntityType, str] = {
 }
 """Where a mapping fills the fields of an entity."""
 
+OWN_KEYS: Mapping[tuple[EntityType, str], str] = {
+    ("contacts", "PHONE"): "write it as contact.phone",
+    ("contacts", "EMAIL"): "write it as contact.email",
+}
+"""Fields, by their codes, that have keys of their own in a mapping."""
+
 
 class NameNotFound(ConfigurationError):
     """A name, code or id that the account does not have, that cannot be used, or that several of its things share."""
@@ -124,8 +130,9 @@ class Catalogue:
         near = nearest(name, self._field_names(entity))
         if near is None or folded(near) != folded(name):
             for other in others:
-                if _fields_named([one for one in self.fields if one.entity == other], name):
-                    return NameNotFound(f"«{name}» is a field of {other}, not of {entity}", do=WRITTEN_UNDER[other])
+                if found := _fields_named([one for one in self.fields if one.entity == other], name):
+                    do = OWN_KEYS.get((other, found[0].code or ""), WRITTEN_UNDER[other])
+                    return NameNotFound(f"«{name}» is a field of {other}, not of {entity}", do=do)
         what = f"the account has no field of {entity} named «{name}»"
         if near is not None:
             return NameNotFound(what, do=f"{meant(name, near, self._told(entity, near))} {SEE_FIELDS}")
@@ -186,7 +193,8 @@ class Catalogue:
         kind = f"status of pipeline «{pipeline.name}»"
         if found:
             raise NameNotFound(f"more than one {kind} is named «{name}»", do=_give_an_id(found))
-        elsewhere = self.pipelines_with(name)
+        having = self.pipelines_with(name)
+        elsewhere = [one for one in having if not one.is_archive] or having
         if elsewhere:
             do = f"name that pipeline, or a status of «{pipeline.name}»: {_listed(pipeline.statuses)}"
             raise NameNotFound(f"«{name}» is a status of {_listed(elsewhere)}, not of «{pipeline.name}»", do=do)

@@ -12,10 +12,18 @@ LONGEST = 80
 ALIKE = 0.6
 """From which likeness on (difflib's ratio) a name is taken for the one that was meant."""
 
+_LOOK_ALIKE = str.maketrans("abcehkmoptxy", "авсенкмортху")
+_LOOK_ALIKE_CAPITALS = str.maketrans("ABCEHKMOPTXY", "АВСЕНКМОРТХУ")
+
 
 def folded(name: str) -> str:
     """A name without upper case, double spaces and the two dots of ё: what is left is compared when nothing equals."""
     return " ".join(name.split()).casefold().replace("ё", "е")
+
+
+def seen(name: str) -> str:
+    """A name as the eye sees it: Latin letters that look Cyrillic are Cyrillic ones."""
+    return name.translate(_LOOK_ALIKE).translate(_LOOK_ALIKE_CAPITALS)
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
@@ -37,4 +45,6 @@ def meant(name: str, near: str, told: str = "") -> str:
     """
     if folded(name) == folded(near):
         return f"write «{near}»{told}, upper and lower case and spaces count;"
+    if seen(name) == seen(near):
+        return f"write «{near}»{told}, all in one alphabet: a Latin letter may look like a Cyrillic one;"
     return f"did you mean «{near}»{told}?"

@@ -12,11 +12,13 @@ from zoneinfo import ZoneInfo
 from leadsync.amocrm.catalogue import Catalogue
 from leadsync.amocrm.retry import RetryPolicy
 from leadsync.cli.logins import DAY, WORDS, Login, Way, login_of, open_project, span
+from leadsync.config.cases import load_cases
 from leadsync.config.loader import Project
 from leadsync.errors import AmoCRMAPIError, AuthorizationRequired, ConfigurationError, LeadsyncError, Problem
 from leadsync.events import ignore
 from leadsync.intake import account_zone, compile_mappings
 from leadsync.project import Connections, connect
+from leadsync.settings import read_environment
 from leadsync.state.persistence import persistence_warnings
 from leadsync.state.redis import state_errors
 from leadsync.sync.account_names import read_catalogue
@@ -81,7 +83,7 @@ class Check:
 
 
 LEVELS = {
-    **dict.fromkeys(("files", "mappings"), Level.FILES),
+    **dict.fromkeys(("files", "mappings", "tests"), Level.FILES),
     **dict.fromkeys(("names", "values"), Level.NAMES),
     **dict.fromkeys(("redis", "memory", "login", "amocrm"), Level.REACH),
 }
@@ -123,6 +125,17 @@ class Checks:
         except ConfigurationError as error:
             problems = error.problems
         self._add(Check.of_problems("mappings", problems, "mistake in the templates", "every template can be read"))
+        self._check_cases(project)
+
+    def _check_cases(self, project: Project) -> None:
+        """Whether `leadsync test` can read the mappings' own tests; it alone runs them."""
+        variables, _ = read_environment(project.folder)
+        cases = [load_cases(one, variables) for one in mappings_of(project)]
+        problems = [problem for one in cases for problem in one.problems]
+        number = sum(len(one.cases) for one in cases)
+        if number or problems:
+            good = f"{_counted(number, 'case')}: `leadsync test` runs them"
+            self._add(Check.of_problems("tests", problems, "mistake in the cases", good))
 
     async def _check_world(self, project: Project) -> None:
         # The names need Redis, a login and amoCRM, and still stand before them.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -26,55 +26,60 @@ class PossibleText:
     row: tuple[str, str] | None = None
 
 
-class _Unknown(Exception):
-    """This depends on a record."""
+@dataclass(frozen=True, slots=True)
+class Possible:
+    """What a template can give, stripped as it is sent and without the empty text; `whole`: and nothing else."""
+
+    texts: tuple[PossibleText, ...]
+    whole: bool
 
 
-def possible_texts(source: str, tables: Tables) -> tuple[PossibleText, ...] | None:
-    """What a template can give, stripped as it is sent and without the empty text; None where only a record tells.
-
-    A template without an expression gives one text: itself.
-    """
+def possible_texts(source: str, tables: Tables) -> Possible:
+    """What a template is known to give. A template without an expression gives one text: itself."""
     if not any(mark in source for mark in _MARKS):
-        return _sent([PossibleText(source)])
+        return _possible([PossibleText(source)])
     try:
-        return _sent(_Walk(tables).of_body(_PARSER.parse(source).body))
-    except (TemplateError, RecursionError, _Unknown):
-        return None
+        return _possible(_Walk(tables).of_body(_PARSER.parse(source).body))
+    except (TemplateError, RecursionError):
+        return Possible((), False)
 
 
-def _sent(found: Iterable[PossibleText]) -> tuple[PossibleText, ...]:
-    stripped = (PossibleText(one.text.strip(), one.row) for one in found)
-    return tuple(dict.fromkeys(one for one in stripped if one.text))
+def _possible(found: Sequence[_Text]) -> Possible:
+    texts = (PossibleText(one.text.strip(), one.row) for one in found if one is not None)
+    return Possible(tuple(dict.fromkeys(one for one in texts if one.text)), None not in found)
+
+
+_Text = PossibleText | None
+"""A text, or anything: what only a record tells."""
 
 
 class _Walk:
-    """Walks a parsed template. Raises _Unknown for everything whose texts are not a short list."""
+    """Walks a parsed template."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
-    def of_body(self, body: Iterable[nodes.Node]) -> list[PossibleText]:
+    def of_body(self, body: Iterable[nodes.Node]) -> list[_Text]:
         """What pieces one after the other give."""
         return self._joined([self._of_node(node) for node in body])
 
-    def _joined(self, parts: Iterable[list[PossibleText]]) -> list[PossibleText]:
-        found = [PossibleText("")]
+    def _joined(self, parts: Iterable[list[_Text]]) -> list[_Text]:
+        found: list[_Text] = [PossibleText("")]
         for part in parts:
             if len(found) * len(part) > MOST:
-                raise _Unknown
-            found = [_put_together(*pair) for pair in product(found, part)]
+                return [None]
+            found = list(dict.fromkeys(_put_together(*pair) for pair in product(found, part)))
         return found
 
-    def _of_node(self, node: nodes.Node) -> list[PossibleText]:
+    def _of_node(self, node: nodes.Node) -> list[_Text]:
         if isinstance(node, nodes.Output):
             return self._joined([self._of_expression(one) for one in node.nodes])
         if isinstance(node, nodes.If):
             bodies = [node.body, *(one.body for one in node.elif_), node.else_]
             return [one for body in bodies for one in self.of_body(body)]
-        raise _Unknown
+        return [None]
 
-    def _of_expression(self, node: nodes.Node | None) -> list[PossibleText]:
+    def _of_expression(self, node: nodes.Node | None) -> list[_Text]:
         match node:
             case None:
                 return [PossibleText("")]
@@ -85,33 +90,34 @@ class _Walk:
             case nodes.CondExpr():
                 return [*self._of_expression(node.expr1), *self._of_expression(node.expr2)]
             case nodes.Or():
-                first = [one for one in self._of_expression(node.left) if one.text]
+                first = [one for one in self._of_expression(node.left) if one is None or one.text]
                 return [*first, *self._of_expression(node.right)]
             case nodes.Filter(name="lookup"):
                 return list(self._of_table(node))
             case nodes.Filter(name=name) if name in _KEEPING:
                 return [*self._of_expression(node.node), *(one for arg in node.args for one in self._default(arg))]
             case _:
-                raise _Unknown
+                return [None]
 
-    def _default(self, node: nodes.Node) -> list[PossibleText]:
+    def _default(self, node: nodes.Node) -> list[_Text]:
         """What stands in the brackets of `default`: the text, and perhaps `true` after it."""
         is_switch = isinstance(node, nodes.Const) and isinstance(node.value, bool)
         return [] if is_switch else self._of_expression(node)
 
-    def _of_table(self, node: nodes.Filter) -> Iterator[PossibleText]:
-        if node.kwargs or not node.args or not all(isinstance(one, nodes.Const) for one in node.args):
-            raise _Unknown
-        table, *instead = [str(one.value) for one in node.args if isinstance(one, nodes.Const)]
-        if table not in self._tables:
-            raise _Unknown
-        for key, text in self._tables[table].items():
-            yield PossibleText(text, (table, key))
-        yield PossibleText(instead[0] if instead else "")
+    def _of_table(self, node: nodes.Filter) -> Iterator[_Text]:
+        names = [str(one.value) for one in node.args if isinstance(one, nodes.Const)]
+        if node.kwargs or not names or len(names) != len(node.args) or names[0] not in self._tables:
+            yield None
+            return
+        for key, text in self._tables[names[0]].items():
+            yield PossibleText(text, (names[0], key))
+        yield PossibleText(names[1] if len(names) > 1 else "")
 
 
-def _put_together(first: PossibleText, second: PossibleText) -> PossibleText:
+def _put_together(first: _Text, second: _Text) -> _Text:
     """A row stays a row beside blanks, such as the line end after it."""
+    if first is None or second is None:
+        return None
     row = None
     if not first.text.strip() or not second.text.strip():
         row = second.row if not first.text.strip() else first.row

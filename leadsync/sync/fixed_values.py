@@ -90,7 +90,7 @@ class _ValueCheck:
         if refused is not None:
             yield spot.problem(refused, at_key=True)
             return
-        for text in spot.texts or ():
+        for text in spot.possible.texts:
             refused = self._refusal(field, text.text)
             if refused is not None:
                 yield spot.problem(refused, text)
@@ -104,6 +104,6 @@ class _ValueCheck:
         return None
 
     def _price(self, spot: Spot) -> Iterator[Problem]:
-        for text in spot.texts or ():
+        for text in spot.possible.texts:
             if number_of(text.text) is None:
                 yield spot.problem(ValueRefused("lead.price takes a number", do="write digits, such as 150000"), text)

@@ -37,7 +37,7 @@ def name_warnings(project: Project, catalogue: Catalogue) -> list[Problem]:
     told = ConfigurationError("this pipeline is archived: nobody looks at its leads", do="name a living one")
     leads = [(one, one.file.lead) for one in mappings_of(project)]
     spots = [Spot(project, one, ("lead", "pipeline"), lead.pipeline) for one, lead in leads if lead is not None]
-    return [spot.problem(told, text) for spot in spots for text in spot.texts or () if text.text in archived]
+    return [spot.problem(told, text) for spot in spots for text in spot.possible.texts if text.text in archived]
 
 
 class _NameCheck:
@@ -88,13 +88,13 @@ class _NameCheck:
 
     def _user(self, part: str, section: ContactSection | LeadSection) -> None:
         spot = self._spot((part, "responsible"), section.responsible)
-        for text in spot.texts or ():
+        for text in spot.possible.texts:
             self._try(spot, partial(self._catalogue.user, text.text), text)
 
     def _stage(self, lead: LeadSection) -> None:
         spot = self._spot(("lead", "status"), lead.status)
         pipelines = self._pipelines(lead)
-        for text in spot.texts or ():
+        for text in spot.possible.texts:
             if pipelines is None or len(pipelines) > 1:
                 self._try(spot, partial(self._status_somewhere, text.text), text)
             for pipeline in pipelines if pipelines is not None and len(pipelines) == 1 else ():
@@ -108,11 +108,9 @@ class _NameCheck:
                 None if lead.status is None else self._try(self._spot(("lead",), None), self._catalogue.main_pipeline)
             )
             return [main] if main is not None else []
-        texts = spot.texts
-        if texts is None:
-            return None
-        found = [self._try(spot, partial(self._catalogue.pipeline, text.text), text) for text in texts]
-        return [one for one in found if one is not None]
+        possible = spot.possible
+        found = [self._try(spot, partial(self._catalogue.pipeline, text.text), text) for text in possible.texts]
+        return [one for one in found if one is not None] if possible.whole else None
 
     def _status_somewhere(self, name: str) -> object:
         found = self._catalogue.pipelines_with(name)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from leadsync.config.document import Document
 from leadsync.config.loader import LoadedMapping, Project
 from leadsync.config.models import LongValue, Value
+from leadsync.config.nodes import shortened
 from leadsync.errors import LeadsyncError, Problem
-from leadsync.mapping.possible_texts import PossibleText, possible_texts
+from leadsync.mapping.possible_texts import Possible, PossibleText, possible_texts
 
 Path = tuple[str | int, ...]
 
@@ -24,20 +25,27 @@ class Spot:
     value: Value | str | int | None
 
     @property
-    def texts(self) -> tuple[PossibleText, ...] | None:
-        """Every text that the value can give; None where only a record tells."""
+    def template(self) -> str:
+        """What is written there; empty for nothing."""
         template = self.value.value if isinstance(self.value, LongValue) else self.value
-        return () if template is None else possible_texts(str(template), self.project.file.tables)
+        return "" if template is None else str(template)
+
+    @property
+    def possible(self) -> Possible:
+        """What the value is known to give."""
+        return possible_texts(self.template, self.project.file.tables)
 
     def problem(self, error: LeadsyncError, text: PossibleText | None = None, *, at_key: bool = False) -> Problem:
         """What is wrong here: placed at the row of leadsync.yaml that gives the text, else at the value or its key."""
-        document, path = self.mapping.document, self.path
+        document, path, what = self.mapping.document, self.path, error.what
         if text is not None and text.row is not None:
             return self._row_problem(error, text.row)
         if isinstance(self.value, LongValue) and not at_key:
             path = (*path, "value")
         place = document.key_place(*path) if at_key else document.place(*path)
-        return document.problem(error.what, place, error.do)
+        if text is not None and text.text != self.template.strip() and text.text not in what:
+            what = f"«{shortened(text.text)}»: {what}"  # one of several
+        return document.problem(what, place, error.do)
 
     def _row_problem(self, error: LeadsyncError, row: tuple[str, str]) -> Problem:
         document: Document = self.project.document
