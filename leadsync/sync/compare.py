@@ -82,13 +82,9 @@ class Current:
         return plain(self.body.get(slot)) or None
 
     def _name(self) -> str:
-        """The name; none when amoCRM made it up (`Сделка #31205`), and in our order when it turns the parts around.
-
-        An account shows its contacts' parts of a name in an order of its own (`contact_name_display_order`).
-        """
+        """The name, in our order: an account shows the parts of its contacts' names in an order of its own
+        (`contact_name_display_order`, amoCRM docs: crm_platform/account-info)."""
         name = plain(self.body.get("name"))
-        if self._entity == "leads":
-            return "" if re.fullmatch(rf"\S+ #{self.body['id']}", name) else name
         parts = [part for key in ("first_name", "last_name") if (part := plain(self.body.get(key)))]
         joined = " ".join(parts)
         return joined if len(parts) == 2 and sorted(joined.split()) == sorted(name.split()) else name
@@ -105,6 +101,16 @@ class Current:
         if slot == "price":
             return _price(self.body.get("price"))
         return str(self.body.get(slot) or "") or None
+
+    def is_default(self, slot: str) -> bool:
+        """Whether a slot holds what amoCRM puts there when nobody says anything: the name `Сделка #31205`, the first
+        stage of the main pipeline, the user of the integration (amoCRM docs: crm_platform/leads-api)."""
+        if slot == "name":
+            return bool(re.fullmatch(rf"\S+ #{self.body['id']}", str(self.body.get("name"))))
+        if slot == "stage":
+            first = next((one for one in self._catalogue.main_pipeline().statuses if one.type == 0), None)
+            return first is not None and self.canonical("stage") == f"{first.pipeline_id}:{first.id}"
+        return slot == "responsible" and self.body.get(slot + "_user_id") == self._catalogue.account.current_user_id
 
     @property
     def changed_by(self) -> tuple[str, float | None] | None:

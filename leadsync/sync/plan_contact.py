@@ -90,7 +90,8 @@ def plan_known_contact(person: Person, current: Current, wrote: Wrote, country: 
     wish, owners = merged_wish([one for one in person.members if one.wanted.said != one.link.said_contact])
     payload: dict[str, Any] = {"id": contact_id, "request_id": request_id("contact", person.members[0].key)}
     compared = Comparison("contact", contact_id, current, wrote)
-    put(payload, [one for one in wish.values if compared.sets(one, owners[one.slot])])
+    changed = [one for one in wish.values if compared.sets(one, owners[one.slot])]
+    put(payload, changed + _name_beside(changed, wish.values, current))
     lists: dict[ListKind, tuple[str, ...]] = {"phone": wish.phones, "email": wish.emails}
     for kind, texts in lists.items():
         values = current.values(kind.upper())
@@ -104,6 +105,13 @@ def plan_known_contact(person: Person, current: Current, wrote: Wrote, country: 
     for member in person.members:
         facts += _member_facts(member, contact_id)
     return compared.planned(payload, facts, Route.UPDATE_CONTACTS, person.members[0].key)
+
+
+def _name_beside(changed: Sequence[Value], wanted: Sequence[Value], current: Current) -> list[Value]:
+    """The whole name once more when a part of it changes: amoCRM puts the parts together where no name is sent."""
+    if not any(one.slot in {"first_name", "last_name"} for one in changed):
+        return []
+    return [one for one in wanted if one.slot == "name" and one.canonical == (current.canonical("name") or "")]
 
 
 def _own(person: Person, kind: str, texts: Sequence[str]) -> list[str]:

@@ -10,6 +10,7 @@ from leadsync.sync.resolve import Value
 
 NEW = "new"
 EMPTY = "was empty"
+DEFAULT = "was amoCRM's default"
 TALK = "the talk says otherwise now"
 MAPPING = "the mapping says otherwise now"
 OVERWRITE = "the mapping says overwrite"
@@ -22,14 +23,11 @@ REMOVED = "removed in amoCRM since"
 MOST = 2
 """Reasons of a change that are told; the others are counted."""
 
-CHOSEN_BY_AMOCRM = frozenset({"stage", "responsible"})
-"""What a new entity has without anybody's doing."""
-
 RESTORED = "1"
 """What stands for the maker of an entity that came back from the account: our memory of it was lost."""
 
 _NOUNS = {"phone": "phone", "email": "e-mail", "tag": "tag"}
-_AS_REASONS = {EMPTY: "fills what was empty"}
+_AS_REASONS = {EMPTY: "fills what was empty", DEFAULT: "replaces what amoCRM chose"}
 
 
 def why_set(value: Value, current: str | None, wrote: str | None) -> str:
@@ -45,9 +43,13 @@ def why_kept(slot: str, current: str | None, wrote: Mapping[str, str], owner: st
     """Why a value stays though a record wants another; `owner` is the digest of the record's key."""
     last = wrote.get(slot)
     if last is None:
-        ours = wrote.get("made", RESTORED) != RESTORED and slot not in CHOSEN_BY_AMOCRM
-        return CHANGED if ours else BEFORE_US
+        return CHANGED if is_ours(wrote) else BEFORE_US
     return ANOTHER if written_by(last) != owner and is_as_written(current or "", last) else CHANGED
+
+
+def is_ours(wrote: Mapping[str, str]) -> bool:
+    """Whether we made an entity, and know everything we wrote into it."""
+    return wrote.get("made", RESTORED) != RESTORED
 
 
 def why_added(kind: str, origin: Origin | None, *, created: bool = False) -> str:
