@@ -36,7 +36,8 @@ SLOWEST = 1.0
 BRIEF = 0.02
 """Seconds: after a longer wait for its slot a process asks whether somebody has met a 429 meanwhile."""
 
-LONGEST_ROOM = 1.0
+LONGEST_ROOM = 10.0
+"""Seconds of the schedule that one request takes at most, where Redis is far away or the machine overloaded."""
 
 _READ = f"""
 local time = redis.call('TIME')
@@ -57,7 +58,7 @@ RESERVE = (
 local interval, room, mine, unused = ARGV[1] / share, ARGV[2], tonumber(ARGV[3]), ARGV[4]
 if not free then
   free = mine > now - {2 * SECOND} and now + 7 * interval or now
-elseif free > now + 100 * interval + {10 * SECOND} then
+elseif free <= mine or free > math.max(now, quiet) + 100 * interval + {2 * LONGEST_ROOM * SECOND:.0f} then
   free = now + 7 * interval
 elseif last == unused then
   free = tonumber(unused)
@@ -70,9 +71,9 @@ return {{slot, now}}
 )
 """ARGV: microseconds between slots, extra ones after this slot, this process's last slot, one it gives back (or 0).
 
-A schedule that is missing while this process still knows a slot of it was lost with Redis's memory; others may hold
+A schedule that is missing, or ends before a slot this process knows of, was lost with Redis's memory; others may hold
 slots that are not over: a second's worth is left out. One that is absurdly far ahead is from before Redis's clock was
-set back. A slot comes back only when nobody has one after it. Redis puts whole numbers of 17 digits through exactly.
+set back. A slot comes back only when nobody has one after it.
 """
 
 SLOW_DOWN = (
@@ -83,7 +84,8 @@ if not held[5] or now - held[5] >= {SECOND} or now < tonumber(held[5]) then
   redis.call('HSET', KEYS[1], 'share', share, 'slowed', number(now))
 end
 redis.call('HSET', KEYS[1], 'quiet', number(math.max(quiet, now + ARGV[2])))
-redis.call('PEXPIRE', KEYS[1], number({2 * (RECOVERY + LONGEST_QUIET) * 1000:.0f}))
+local life = {2 * (RECOVERY + LONGEST_QUIET) * 1000:.0f}
+redis.call('PEXPIRE', KEYS[1], number(math.max(life, redis.call('PTTL', KEYS[1]))))
 """
 )
 """ARGV: microseconds between slots, microseconds of silence. Refusals of the same second count once."""
@@ -109,8 +111,6 @@ class SharedBudget:
         self._silence = Silence()
         self._line, self._late = asyncio.Lock(), asyncio.Lock()
         self._last = 0
-        self._reserve = redis.register_script(RESERVE)
-        self._slow_down = redis.register_script(SLOW_DOWN)
 
     async def wait(self) -> Turn:
         """Return when one more request may go. Raises StateUnavailable."""
@@ -123,7 +123,7 @@ class SharedBudget:
         self._silence.begin(quiet)
         # Without Redis this process is silent all the same, and its next wait says what is wrong.
         with contextlib.suppress(RedisError):
-            await self._slow_down([self._key], [f"{self._interval:.0f}", f"{quiet * SECOND:.0f}"])
+            await self._redis.eval(SLOW_DOWN, 1, self._key, f"{self._interval:.3f}", f"{quiet * SECOND:.0f}")
         logger.info("429: all processes go on at half the rate, after %.0f s", quiet)
 
     def since(self, slot: int) -> float:
@@ -140,7 +140,7 @@ class SharedBudget:
         await self._silence.over()
         await self._limiter.acquire()
         # Who can be less than sure of Redis's time than patience allows (it is far away) takes more of the schedule.
-        room = min(LONGEST_ROOM, max(self._patience, 1.5 * max(self._clock.blur, missed)))
+        room = max(self._patience, min(LONGEST_ROOM, 1.5 * max(self._clock.blur, missed)))
         slot = await self._reserved(room, unused)
         while (wait := self._clock.until(slot / SECOND)) > 0:
             await asyncio.sleep(wait)
@@ -149,13 +149,13 @@ class SharedBudget:
         return slot, room
 
     async def _reserved(self, room: float, unused: int) -> int:
-        extra = (room - self._patience) * SECOND
+        interval, extra = f"{self._interval:.3f}", f"{(room - self._patience) * SECOND:.0f}"
         asked = self._clock.ticks()
         with redis_answers("the request budget"):
-            slot, now = await self._reserve([self._key], [f"{self._interval:.3f}", f"{extra:.0f}", self._last, unused])
+            slot, now = await self._redis.eval(RESERVE, 1, self._key, interval, extra, self._last, unused)
         self._clock.observe(asked, now / SECOND)
-        self._last = slot
-        return int(slot)
+        self._last = int(slot)
+        return self._last
 
     async def _quiet_until(self) -> int:
         asked = self._clock.ticks()
