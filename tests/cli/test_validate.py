@@ -13,7 +13,7 @@ import pytest
 from leadsync.amocrm.tokens import Tokens, TokenStore
 from leadsync.sandbox.starter import ADMIN_ID
 from tests.cli.terminal import Ended, run, running
-from tests.world import MAPPING, World
+from tests.world import MAPPING, World, talk
 
 GOOD, WARNING, BAD, SKIPPED = "✓", "!", "✗", "-"
 
@@ -47,6 +47,64 @@ async def test_a_good_project_passes_every_check(world, lasting):
     names = ["files", "mappings", "names", "values", "redis", "memory", "login", "amocrm"]
     assert (ended.code, ended.err) == (0, "")
     assert list(marks(ended).items()) == [(name, GOOD) for name in names]
+
+
+async def test_the_levels_are_headings(world, lasting):
+    """The checks stand under three headings, in their order, each with its mark; the JSON names the level."""
+    world.write({**MAPPING, "tests": [{"record": {"id": "1"}, "expect": {"key": "x"}}]}, redis={"url": lasting})
+    text, machine = await run(world.folder, "validate"), await run(world.folder, "validate", "--format", "json")
+    lines = [line if not line.startswith(" ") else line.split()[1] for line in text.out.splitlines()]
+    assert lines == [
+        *("Files", "files", "mappings", "tests"),
+        *("Names against the account", "names", "values"),
+        *("Reachability", "redis", "memory", "login", "amocrm"),
+    ]
+    assert "1 case: `leadsync test` runs them" in text.out
+    assert [(one["level"], one["name"]) for one in json.loads(machine.out)["checks"]] == [
+        *(("files", name) for name in ("files", "mappings", "tests")),
+        *(("names", name) for name in ("names", "values")),
+        *(("reachability", name) for name in ("redis", "memory", "login", "amocrm")),
+    ]
+
+
+async def test_mistakes_in_the_cases_are_shown(world):
+    """`validate` reads the cases beside a mapping and does not run them: an unknown key in one is a mistake."""
+    cases = "tests:\n  - record: {id: 1}\n    expect: {laed: {}}\n"
+    (world.folder / "mapping.tests.yaml").write_text(cases, encoding="utf-8")
+    ended = await run(world.folder, "validate", "--offline")
+    assert (ended.code, marks(ended)) == (78, {"files": GOOD, "mappings": GOOD, "tests": BAD})
+    assert "mapping.tests.yaml:3:14: unknown key laed" in ended.out
+    assert "did you mean lead?" in ended.out
+
+
+async def test_values_that_do_not_fit_are_shown_beside_names(world):
+    """Wrong names and values that no field takes are two checks, each with its own mistakes and places."""
+    fields = {"Продукты": "x", "Источник": "Авито", "Бюджет": "много", "Город": "д" * 257}
+    world.write(with_lead(fields=fields, responsible="vera@example.com"))
+    ended = await run(world.folder, "validate")
+    found = marks(ended)
+    assert (ended.code, found["names"], found["values"], found["amocrm"]) == (78, BAD, BAD, GOOD)
+    assert "2 names that cannot be used" in ended.out
+    assert "3 values that do not fit" in ended.out
+    for told in (
+        "mapping.yaml:14:15: the field «Источник» (select) has no such option",
+        "mapping.yaml:15:13: the field «Бюджет» (numeric) takes a number",
+        "mapping.yaml:16:12: the field «Город» (text) takes 256 characters, not 257",
+        "mapping.yaml:17:16: this user is not active any more and cannot be responsible",
+    ):
+        assert told in ended.out, ended.out
+
+
+async def test_a_run_tells_the_same_before_it_reads_a_record(world):
+    """`run` and `dry-run` refuse a mapping that does not fit the account, with the same words, and ask for no lead."""
+    world.write(with_lead(fields={"Источник": "{{ source | lookup('source_names') }}"}, pipeline="Повторные продажи"))
+    await world.store([talk("1")])
+    for name in ("run", "dry-run"):
+        ended = await run(world.folder, name)
+        assert (ended.code, ended.out) == (78, "")
+        assert ended.err.startswith("leadsync: the mappings do not fit the account\n")
+        assert "«Первичный контакт» is a status of «Воронка», not of «Повторные продажи»" in ended.err
+    assert not world.requests(path="/api/v4/leads")
 
 
 async def test_the_built_in_sandbox_passes(world):
