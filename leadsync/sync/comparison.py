@@ -29,7 +29,7 @@ class Comparison:
     def sets(self, value: Value, key: str) -> bool:
         """Whether the value is to be written."""
         wrote = self.wrote.get(value.slot)
-        by_default = wrote is None and self._is_default(value.slot)
+        by_default = (wrote is None or value.slot == "name") and self._is_default(value.slot)
         now = None if by_default else self.current.canonical(value.slot)
         verdict = compare(value, now, wrote, key)
         if verdict == "kept":
@@ -37,7 +37,7 @@ class Comparison:
             shown = self.current.shown(value.slot)
             self._keep(key, value.label, shown, value.shown, why, value.origin)
         elif verdict == "set":
-            why = DEFAULT if by_default else why_set(value, now, wrote)
+            why = DEFAULT if by_default and wrote is None else why_set(value, now, wrote)
             shown = self.current.shown(value.slot)
             self._change(value.slot, FieldChange(value.label, shown, value.shown, why, value.origin))
         # What we did not make may hold the same by a person's hand: it is not ours, and never follows the record.

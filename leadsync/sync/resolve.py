@@ -260,11 +260,8 @@ class Resolver:
 
     def _cut(self, field: CustomField, wire: Values) -> str | None:
         """The meaning of what is left of the values when amoCRM cuts them at an emoji; None when there is none."""
-        left = [cut_at_emoji(one["value"]) if isinstance(one.get("value"), str) else None for one in wire]
-        if not any(one is not None for one in left):
-            return None
-        cut = [one if text is None else one | {"value": text} for one, text in zip(wire, left, strict=True)]
-        return canonical(field, cut, zone=self.zone) or ""
+        left = wire if self.strip_emoji else [_left_of(one) for one in wire]
+        return None if left == wire else canonical(field, left, zone=self.zone) or ""
 
 
 def _named(part: str, desired: DesiredValue, find: Any) -> Any:
@@ -278,6 +275,13 @@ def cut_at_emoji(text: str) -> str | None:
     """What is left of a text at whose first four-byte character amoCRM cuts it; None when it has none."""
     found = None if text.isascii() else _FOUR_BYTES.search(text)
     return None if found is None else text[: found.start()]
+
+
+def _left_of(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _left_of(one) for key, one in value.items()}
+    cut = cut_at_emoji(value) if isinstance(value, str) else None
+    return value if cut is None else cut
 
 
 def _unique(texts: Iterable[str]) -> list[str]:
