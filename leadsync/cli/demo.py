@@ -21,6 +21,7 @@ from leadsync.cli.options import log_options
 from leadsync.cli.output import ProgressBar, console, print_lines
 from leadsync.config.loader import Project, load_project
 from leadsync.errors import ConfigurationError
+from leadsync.newproject.files import write_schemas
 from leadsync.pipeline import Pipeline
 from leadsync.project import SANDBOX
 from leadsync.report.plan_text import change_lines, summary_lines
@@ -66,6 +67,7 @@ def _project_folder(folder: Path) -> Path:
                 shutil.copyfile(files / name, folder / name)
     except OSError as error:
         raise ConfigurationError(f"cannot write the demo: {error.strerror}", where=str(folder)) from None
+    list(write_schemas(folder, None))  # the files' first lines lead an editor there
     return folder / "leadsync.yaml"
 
 

@@ -71,7 +71,7 @@ def command(**options: Any) -> None:
     """Make a project in DIR (the current folder), with a mapping made from the account's own fields.
 
     The account is the one that DIR/.env or the environment names: AMOCRM_SUBDOMAIN with AMOCRM_ACCESS_TOKEN, or with
-    the three variables of an integration. Without any it is the built-in sandbox. What is found passes
+    the three variables of an integration. Without any it is the built-in sandbox. What is written passes
     `leadsync validate`; then edit it. Files that are there already are not touched without asking.
 
     \b
@@ -84,10 +84,10 @@ def command(**options: Any) -> None:
     facts = _facts(wishes)
     project = draft_project(wishes.folder, facts)
     _check_wishes(wishes, project)
-    names = _names_to_write(wishes)
+    keep = _files_to_keep(wishes)
     if way_of(project) is Way.INTEGRATION:
         _ensure_login(project)
-    made = run_async(_make(wishes, facts, project, names))
+    made = run_async(_make(wishes, facts, project, keep))
     print_lines(made_lines(made))
 
 
@@ -136,7 +136,7 @@ def _check_wishes(wishes: Wishes, project: Project) -> None:
         )
 
 
-def _names_to_write(wishes: Wishes) -> set[str]:
+def _files_to_keep(wishes: Wishes) -> set[str]:
     """The files that must stay as they are. Raises ConfigurationError where nobody can be asked."""
     there = [] if wishes.force else existing(wishes.folder)
     if there and not _on_terminal():

@@ -72,6 +72,13 @@ async def test_talks_of_three_sources_are_in_the_crm(demo: Demo) -> None:
     assert sum(sources.values()) >= 20
 
 
+def test_its_files_lead_an_editor_to_their_schemas(demo: Demo) -> None:
+    """The schema that the first line of each file names is there."""
+    for path in (demo.project / "leadsync.yaml", *(demo.project / "mappings").iterdir()):
+        first = path.read_text(encoding="utf-8").splitlines()[0]
+        assert (path.parent / first.partition("$schema=")[2]).is_file()
+
+
 async def test_again_changes_nothing(demo: Demo) -> None:
     """A second demo in the same folder finds nothing to do."""
     again = await process(demo.folder, "demo")
