@@ -74,16 +74,16 @@ def _change(change: Change) -> dict[str, Any]:
         "reason": change.reason,
         "company": words.company(change),
         "is_note": change.entity == "note",
-        "fields": [_field(one) for one in change.fields],
+        "fields": [_field(one, words.why(one, change)) for one in change.fields],
     }
 
 
-def _field(field: FieldChange) -> dict[str, Any]:
+def _field(field: FieldChange, why: str) -> dict[str, Any]:
     return {
         "name": field.name,
         "before": field.before,
         "after": field.after or "",
-        "why": words.why(field),
+        "why": why,
         "origin": "" if field.origin is None else words.source_of(field.origin),
     }
 

@@ -100,11 +100,10 @@ def _change(change: Change) -> Iterator[list[str]]:
     if (company := words.company(change)) is not None:
         yield _signed("+", f"  contact: {company}")
     for field in change.fields:
-        yield from _note(field) if change.entity == "note" else _field(field)
+        yield from _note(field) if change.entity == "note" else _field(field, words.why(field, change))
 
 
-def _field(field: FieldChange) -> Iterator[list[str]]:
-    why = words.why(field)
+def _field(field: FieldChange, why: str) -> Iterator[list[str]]:
     if field.before is not None:
         yield _signed("-", f"  {field.name}: {field.before}")
     yield _signed("+", f"  {field.name}: {field.after or ''}" + (f"  ({why})" if why else ""))

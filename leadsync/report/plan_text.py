@@ -55,21 +55,20 @@ def change_lines(change: Change, *, verbose: bool = False) -> Iterator[Text]:
     if (company := words.company(change)) is not None:
         yield Text(f"      contact: {company}")
     for field in change.fields:
-        shown = note_lines(field, verbose) if change.entity == "note" else field_lines(field, style)
+        why = words.why(field, change)
+        shown = note_lines(field, verbose) if change.entity == "note" else [field_line(field, style, why)]
         yield from shown
         if verbose and field.origin is not None:
             yield Text(f"          {words.visible(words.source_of(field.origin))}", style="dim")
 
 
-def field_lines(field: FieldChange, style: str) -> Iterator[Text]:
+def field_line(field: FieldChange, style: str, why: str) -> Text:
     """One value, with what stood there before, and why."""
     line = Text(f"      {words.visible(field.name)}: ")
     if field.before is not None:
         line.append(_value(field.before), style="red").append(" → ", style="dim")
     line.append(_value(field.after or ""), style=style)
-    if why := words.why(field):
-        line.append(f"  ({words.visible(why)})", style="dim")
-    yield line
+    return line.append(f"  ({words.visible(why)})", style="dim") if why else line
 
 
 def note_lines(field: FieldChange, verbose: bool = False) -> Iterator[Text]:

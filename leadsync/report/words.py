@@ -7,6 +7,7 @@ from datetime import datetime, tzinfo
 
 from leadsync.mapping.desired import Origin
 from leadsync.sync.changes import Change, FieldChange, Joined, Kept
+from leadsync.sync.reasons import EMPTY, NEW
 from leadsync.sync.results import Plan
 
 LONGEST_EXPRESSION = 100
@@ -59,9 +60,9 @@ def company(change: Change) -> str | None:
     return reference("contact", contacts[0]["id"], change.key)
 
 
-def why(field: FieldChange) -> str:
-    """Why a value changes, where that says more than the change's own reason."""
-    if field.why and field.why != "new":
+def why(field: FieldChange, change: Change) -> str:
+    """Why a value changes, where that says more than the change's own reason and than what stood there before."""
+    if field.why not in (NEW, EMPTY, change.reason):
         return field.why
     return f"from message {field.origin.message}" if field.origin is not None and field.origin.message else ""
 
