@@ -44,7 +44,10 @@ class Limits:
 
 @dataclass(slots=True)
 class Counted:
-    """What a run would come to: leads it would make, leads known, and those of them whose values it would change."""
+    """What a run would come to: leads it would make, leads known, and those of them whose values it would change.
+
+    With `lead.match: open` some of the new ones would join a lead instead: who is who is not asked for this.
+    """
 
     new: int = 0
     known: int = 0
@@ -115,10 +118,17 @@ async def _count(counted: Counted, connections: Connections, intake: Intake, chu
     links = await load_links(connections.redis, connections.names, list(chunk.taken))
     for key, link in links.items():
         if link.lead_id is None:
-            counted.new += 1
+            counted.new += _makes_leads(intake, chunk.taken[key])
         elif not link.gone:
             counted.known += 1
             counted.changed += mapped and _would_change(intake, chunk.taken[key], link)
+
+
+def _makes_leads(intake: Intake, taken: Taken) -> bool:
+    """Whether the record's mapping makes leads at all; a plugin may."""
+    mappings = intake.source.mappings
+    mapping = mappings.get(taken.record.source) or mappings[None]
+    return mapping.file.lead is not None or mapping.file.mapper is not None
 
 
 def _would_change(intake: Intake, taken: Taken, link: Link) -> bool:

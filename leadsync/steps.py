@@ -149,7 +149,7 @@ class Steps:
             plans = failed + await self._planner.plan(free)
             if check is not None:
                 await check(plans)
-            return await self._apply(intake, by_key, plans), others
+            return await self._apply(intake, by_key, plans, exactly=check is not None), others
         finally:
             await self._claims.release(self._claims.held)
 
@@ -227,8 +227,12 @@ class Steps:
         mine = [one for one, taken in zip(things, got, strict=True) if taken]
         return mine, [one for one, taken in zip(things, got, strict=True) if not taken]
 
-    async def _apply(self, intake: Intake, taken: Mapping[str, Taken], plans: Sequence[RecordPlan]) -> list[Done]:
-        applied = await self._applied(intake, taken, [plan for plan in plans if plan.refusal is None])
+    async def _apply(
+        self, intake: Intake, taken: Mapping[str, Taken], plans: Sequence[RecordPlan], *, exactly: bool
+    ) -> list[Done]:
+        """Send plans and keep what is refused; `exactly`: nothing is sent that does not stand in them."""
+        wanted = [plan for plan in plans if plan.refusal is None]
+        applied = await (self._sent(wanted) if exactly else self._applied(intake, taken, wanted))
         if any(blames_a_name(no.answer) for one in applied for no in one.refused):
             await self._account.doubt()
         await self._forgive_gone(applied)
@@ -245,12 +249,7 @@ class Steps:
     async def _applied(self, intake: Intake, taken: Mapping[str, Taken], plans: Sequence[RecordPlan]) -> list[Applied]:
         """Send plans. Records that were refused for what they share are tried again, each by itself; those whose lead
         the account gave back are planned once more, with what its notes hold."""
-        redis, names = self._connections.redis, self._connections.names
-        await remember(redis, names, [fact for plan in plans for fact in plan.facts])
-        self._warn(plans)
-        before = await self.refused.find([plan.key for plan in plans])
-        items = {item.request_id: item for one in before.values() for item in one.items}
-        applied = {one.plan.key: one for one in await self._applier.apply(plans, items)}
+        applied = {one.plan.key: one for one in await self._sent(plans)}
         returned = [one.key for one in plans if is_returned(one.key, one.facts)]
         for keys in ([returned] if returned else []) + [[key] for key in torn(applied.values())]:
             # Who waits for a contact must not hold another, or a lead: that one's holder may wait for ours.
@@ -259,6 +258,14 @@ class Steps:
             for one in await self._applied(intake, taken, await self._planner.plan(wishes)):
                 applied[one.plan.key] = one.after(applied[one.plan.key])
         return list(applied.values())
+
+    async def _sent(self, plans: Sequence[RecordPlan]) -> list[Applied]:
+        redis, names = self._connections.redis, self._connections.names
+        await remember(redis, names, [fact for plan in plans for fact in plan.facts])
+        self._warn(plans)
+        before = await self.refused.find([plan.key for plan in plans])
+        items = {item.request_id: item for one in before.values() for item in one.items}
+        return await self._applier.apply(plans, items)
 
     def _warn(self, plans: Sequence[RecordPlan]) -> None:
         for what in dict.fromkeys(one for plan in plans for one in plan.warnings):
