@@ -33,6 +33,11 @@ PRICES = st.sampled_from(("0", "100", "1 500,00", "99 999 руб.", "0,4"))
 Values = dict[str, Any]
 
 
+def _no_object(text: str) -> str:
+    """What begins with a brace has to be an object where a company or an address is wanted."""
+    return text.replace("{", "(")
+
+
 def own(words: st.SearchStrategy[str]) -> st.SearchStrategy[str | None]:
     """A value that a talk may lack."""
     return st.none() | words
@@ -74,13 +79,13 @@ def plans(draw: st.DrawFn) -> Plan:
 
     def fields(known: Sequence[CustomField]) -> dict[Any, Any]:
         chosen = draw(st.lists(st.sampled_from(known), max_size=6, unique_by=lambda one: one.id))
-        return {one.id: value(f"f{one.id}", texts(one)) for one in chosen}
+        return {one.id: value(f"f{one.id}", texts(one).map(_no_object)) for one in chosen}
 
     def some(prefix: str, names: Sequence[str]) -> dict[str, Any]:
         return {one: value(f"{prefix}_{one}", OWN[one]) for one in names if draw(st.booleans())}
 
     def tags(prefix: str) -> list[Any]:
-        return draw(st.sampled_from(([], ["бот"], ["бот", "{{ metadata.%s_tag }}" % prefix])))
+        return draw(st.sampled_from(([], ["бот"], ["бот", f"{{{{ metadata.{prefix}_tag }}}}"])))
 
     strategies |= {"lead_tag": own(OWN["tag"]), "contact_tag": own(OWN["tag"])}
     lead = some("lead", ("name", "price", "status", "responsible")) | {"tags": tags("lead")}
