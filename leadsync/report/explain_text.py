@@ -27,7 +27,7 @@ COLUMNS = ("value", "we wrote last", "in amoCRM now", "the talk says")
 
 def told_lines(explained: Explanation, zone: tzinfo) -> Iterator[Text]:
     """What was found, what was read, what the mapping makes of it, and what a run would do."""
-    yield Text(words.visible(explained.key), style="bold").append(_where(explained), style="not bold dim")
+    yield Text(words.one_line(explained.key), style="bold").append(_where(explained), style="not bold dim")
     if explained.raw is not None:
         yield from _title("found")
         yield from _indented(words.cut(words.visible(explained.raw), LONGEST_RAW))
@@ -82,7 +82,7 @@ def trouble_lines(explained: Explanation, zone: tzinfo) -> Iterator[Text]:
 def _where(explained: Explanation) -> str:
     if explained.place is None:
         return "  no source holds this record (any more)"
-    place = words.visible(explained.place)
+    place = words.one_line(explained.place)
     return f"  {place}, pushed" if explained.source is None else f"  {place} in {explained.source}"
 
 
@@ -100,7 +100,7 @@ def _record(record: Mapping[str, Any]) -> Iterator[Text]:
     """The fields that are there, the messages last."""
     for name, value in record.items():
         if name not in ("messages", "extra") and value not in (None, "", [], {}):
-            yield Text(f"  {words.visible(name)}: ", style="dim").append(_plain(value), style="not dim")
+            yield Text(f"  {words.one_line(name)}: ", style="dim").append(_plain(value), style="not dim")
     messages = record.get("messages") or []
     if messages:
         yield Text(f"  {words.counted(len(messages), 'message')}:", style="dim")
@@ -118,14 +118,14 @@ def _plain(value: Any) -> str:
 
 
 def _rendered(one: Rendered) -> Iterator[Text]:
-    line = Text(f"  {words.visible(one.target)}: ")
+    line = Text(f"  {words.one_line(one.target)}: ")
     if one.text is None:
         yield line.append(one.why, style="yellow" if one.target == "when" else "dim")
     else:
         text = words.cut(words.visible(one.text), LONGEST_TEXT).replace("\n", "\n      ")
         line.append(text, style="green")
         yield line.append(f"  ({one.write})", style="dim") if one.write not in (None, "update") else line
-    yield Text(f"      {words.visible(words.source_of(one.origin))}", style="dim")
+    yield Text(f"      {words.one_line(words.source_of(one.origin))}", style="dim")
 
 
 def _planned(explained: Explanation, zone: tzinfo) -> Iterator[Text]:
@@ -156,7 +156,7 @@ def _refused(refused: Refused, zone: tzinfo) -> Iterator[Text]:
     }
     for name, value in told.items():
         if value:
-            yield Text(f"  {name}: ", style="dim").append(words.visible(value), style="not dim")
+            yield Text(f"  {name}: ", style="dim").append(words.one_line(value), style="not dim")
     for name, document in (("sent", refused.payload), ("answer", refused.answer)):
         if document:
             yield Text(f"  {name}:", style="dim")
@@ -169,7 +169,7 @@ def _json(document: Mapping[str, Any]) -> list[str]:
 
 
 def _cell(value: str | None) -> str:
-    return "–" if value is None else words.cut(" ".join(words.visible(value).split()), LONGEST_TEXT)
+    return "–" if value is None else words.cut(" ".join(words.one_line(value).split()), LONGEST_TEXT)
 
 
 def _id(number: int | None) -> str:

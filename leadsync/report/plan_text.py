@@ -33,7 +33,7 @@ def plan_lines(plan: Plan, *, requests_per_second: float, zone: tzinfo = UTC, ve
 def diff_lines(diff: RecordDiff, *, zone: tzinfo = UTC, verbose: bool = False) -> Iterator[Text]:
     """Everything about one record, under its key; a refused one in a line of its own."""
     if diff.changes or diff.kept or diff.joined or diff.reason:
-        yield Text(words.visible(diff.key), style="bold")
+        yield Text(words.one_line(diff.key), style="bold")
     for joined in diff.joined:
         yield joined_line(joined)
     for change in diff.changes:
@@ -51,24 +51,26 @@ def diff_lines(diff: RecordDiff, *, zone: tzinfo = UTC, verbose: bool = False) -
 def change_lines(change: Change, *, verbose: bool = False) -> Iterator[Text]:
     """One change: what and why, then its values."""
     sign, style = SIGNS[change.action]
-    yield Text(f"  {sign} {words.title(change)}", style=style).append(f"  ({change.reason})", style="not bold dim")
+    yield Text(f"  {sign} {words.one_line(words.title(change))}", style=style).append(
+        f"  ({change.reason})", style="not bold dim"
+    )
     if (company := words.company(change)) is not None:
-        yield Text(f"      contact: {company}")
+        yield Text(f"      contact: {words.one_line(company)}")
     for field in change.fields:
         why = words.why(field, change)
         shown = note_lines(field, verbose) if change.entity == "note" else [field_line(field, style, why)]
         yield from shown
         if verbose and field.origin is not None:
-            yield Text(f"          {words.visible(words.source_of(field.origin))}", style="dim")
+            yield Text(f"          {words.one_line(words.source_of(field.origin))}", style="dim")
 
 
 def field_line(field: FieldChange, style: str, why: str) -> Text:
     """One value, with what stood there before, and why."""
-    line = Text(f"      {words.visible(field.name)}: ")
+    line = Text(f"      {words.one_line(field.name)}: ")
     if field.before is not None:
         line.append(_value(field.before), style="red").append(" → ", style="dim")
     line.append(_value(field.after or ""), style=style)
-    return line.append(f"  ({words.visible(why)})", style="dim") if why else line
+    return line.append(f"  ({words.one_line(why)})", style="dim") if why else line
 
 
 def note_lines(field: FieldChange, verbose: bool = False) -> Iterator[Text]:
@@ -83,29 +85,29 @@ def note_lines(field: FieldChange, verbose: bool = False) -> Iterator[Text]:
 
 def joined_line(joined: Joined) -> Text:
     """Which lead a talk goes into, and why."""
-    line = Text(f"  → {words.visible(words.joins(joined))}", style="cyan")
+    line = Text(f"  → {words.one_line(words.joins(joined))}", style="cyan")
     return line.append(f"  ({joined.reason})", style="not bold dim") if joined.reason else line
 
 
 def _kept_title(kept: Kept, zone: tzinfo) -> Text:
     line = Text(f"  ! {kept.entity} {kept.id}", style="magenta")
     last = words.last_change(kept, zone)
-    return line.append(f"  ({words.visible(last)})", style="not bold dim") if last else line
+    return line.append(f"  ({words.one_line(last)})", style="not bold dim") if last else line
 
 
 def kept_lines(kept: Kept, *, verbose: bool = False) -> Iterator[Text]:
     """A value that stays: what stands, what the talk says, and why."""
     now = "empty" if kept.now is None else _value(kept.now)
-    line = Text(f"      {words.visible(kept.name)}: ").append(now, style="magenta").append(" stays; the talk says ")
+    line = Text(f"      {words.one_line(kept.name)}: ").append(now, style="magenta").append(" stays; the talk says ")
     line.append(_value(kept.wanted))
-    yield line.append(f"  ({words.visible(kept.why)})", style="dim") if kept.why else line
+    yield line.append(f"  ({words.one_line(kept.why)})", style="dim") if kept.why else line
     if verbose and kept.origin is not None:
-        yield Text(f"          {words.visible(words.source_of(kept.origin))}", style="dim")
+        yield Text(f"          {words.one_line(words.source_of(kept.origin))}", style="dim")
 
 
 def refused_lines(row: RefusedRow) -> Iterator[Text]:
     """A refused record: where, why, and what to do."""
-    key = words.visible(row.key)
+    key = words.one_line(row.key)
     yield Text(f"  ✗ {key}", style="bold red").append(f"  {row.field}" if row.field else "", style="red")
     yield Text(f"      {row.reason}")
     if row.where:

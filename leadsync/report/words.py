@@ -22,6 +22,11 @@ def visible(text: str) -> str:
     return _UNSEEN.sub(_shown, text.replace("\r\n", "\n"))
 
 
+def one_line(text: str) -> str:
+    """A key or a name as it may be shown, in one line."""
+    return visible(text).replace("\n", "␊")
+
+
 def _shown(found: re.Match[str]) -> str:
     code = ord(found.group())
     return chr(0x2400 + code) if code < 0x20 else "␡" if code == 0x7F else "\ufffd"
@@ -62,9 +67,10 @@ def company(change: Change) -> str | None:
 
 def why(field: FieldChange, change: Change) -> str:
     """Why a value changes, where that says more than the change's own reason and than what stood there before."""
-    if field.why not in (NEW, EMPTY, change.reason):
+    if field.why and field.why not in (NEW, EMPTY, change.reason):
         return field.why
-    return f"from message {field.origin.message}" if field.origin is not None and field.origin.message else ""
+    message = f"message {field.origin.message}" if field.origin is not None and field.origin.message else ""
+    return f"from {message}" if message and message not in change.reason else ""
 
 
 def source_of(origin: Origin) -> str:

@@ -37,7 +37,7 @@ def rich_plan(value: str = "Иван", key: str = "telegram:1") -> Plan:
         changes=[*made, *updated],
         kept=[kept],
         joined=[
-            Joined("telegram:4", 31207, "the contact's open lead"),
+            Joined("telegram:4", 31207, "their open lead"),
             Joined("telegram:5", "@lead:telegram:4", "same"),
         ],
         reasons={"telegram:6": "the lead was deleted in amoCRM; it is not made again"},
