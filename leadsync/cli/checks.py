@@ -17,6 +17,7 @@ from leadsync.config.loader import Project
 from leadsync.errors import AmoCRMAPIError, AuthorizationRequired, ConfigurationError, LeadsyncError, Problem
 from leadsync.events import ignore
 from leadsync.intake import account_zone, compile_mappings
+from leadsync.mapping.doubtful_names import doubtful_names
 from leadsync.project import Connections, connect
 from leadsync.settings import read_environment
 from leadsync.state.persistence import persistence_warnings
@@ -125,6 +126,9 @@ class Checks:
         except ConfigurationError as error:
             problems = error.problems
         self._add(Check.of_problems("mappings", problems, "mistake in the templates", "every template can be read"))
+        doubts = [problem for one in mappings_of(project) for problem in doubtful_names(one)]
+        if doubts and not problems:
+            self._add(Check("mappings", Mark.WARNING, _counted(len(doubts), "doubtful name"), tuple(doubts)))
         self._check_cases(project)
 
     def _check_cases(self, project: Project) -> None:

@@ -290,3 +290,18 @@ async def test_nothing_is_written_to_the_crm(world):
 async def run_as_process(world: World) -> Ended:
     async with running(world.folder, "validate") as command:
         return await command.ended()
+
+
+async def test_a_doubtful_name_is_a_warning(world):
+    """A name that is nearly one of every record is doubted with its place; the run refuses the records without it."""
+    world.write(with_lead(name="{{ usr_name }}"))
+    await world.store([talk("1")])
+    checked = await run(world.folder, "validate", "--offline")
+    ended = await run(world.folder, "run")
+    assert (checked.code, marks(checked)["mappings"]) == (0, WARNING)
+    assert "mapping.yaml:7:10: `usr_name` is no field of every record" in checked.out
+    assert "did you mean `user_name`?" in checked.out
+    assert ended.code == 3
+    assert "mapping.yaml:7:10" in ended.out
+    assert "`usr_name` is neither a field of every record nor in this one" in ended.out
+    assert world.writes() == []

@@ -193,6 +193,7 @@ def test_the_line_of_a_failure_is_the_files(tmp_path: Path) -> None:
     [
         ("{{ 1 / metadata.goods[1].price - 5 / 0 }}", "divides by zero"),
         ("{{ 'а' + 5 }}", "do not go together"),
+        ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "calls itself without end"),
         ("{{ metadata.village + 5 }}", "`metadata.village`"),
         ("{{ messages.append(1) }}", "`messages.append`"),
         ("{{ 'x'.splt() }}", "used as if it were there"),
