@@ -16,7 +16,7 @@ from rich.text import Text
 
 from leadsync.chunks import Selection
 from leadsync.cli.logins import open_project
-from leadsync.cli.output import ProgressBar, print_document, print_lines
+from leadsync.cli.output import ProgressBar, console, print_document, print_lines
 from leadsync.cli.streams import takes_unicode
 from leadsync.config.loader import Project
 from leadsync.events import RecordsDone
@@ -110,10 +110,15 @@ class TextPrinter(Printer):
     """The diff for the terminal, as it is made."""
 
     def begin(self, notes: Sequence[str]) -> None:
+        self._has_styles = console().is_terminal
         print_lines(Text(note, style="cyan" if note == AS_IF_NEW else "dim") for note in notes)
 
     def show(self, page: Sequence[OfflineRecord]) -> None:
-        print_lines(line for one in page for line in self._lines(one))
+        lines = (line for one in page for line in self._lines(one))
+        if self._has_styles:
+            print_lines(lines)
+        else:  # a file or a pipe takes no styles, and working them out would take most of the time
+            print_pieces(f"{line.plain}\n" for line in lines)
 
     def _lines(self, one: OfflineRecord) -> Iterator[Text]:
         if one.refused is not None:

@@ -104,6 +104,8 @@ class _Names:
         if not written.named("") and not written.document.is_broken(*written.path, "expect"):
             do = "name a part of what the record must come to, such as key:, lead: or note:"
             yield self._problem("expect: it names nothing, so there is nothing to compare", do, "expect", key=True)
+        if problem := self._after():
+            yield problem
         if self._file.mapper is not None:
             return
         for part in PARTS:
@@ -112,6 +114,14 @@ class _Names:
             if path not in (known := self._paths()):
                 what = f"absent: {shortened(path)} is no part of what this mapping makes"
                 yield self._problem(what, advice(path, known), "expect", "absent", at)
+
+    def _after(self) -> Problem | None:
+        """A case cannot begin after its own end; a record whose messages are no list tells so when it is read."""
+        case, messages = self._written.case, self._written.case.record.get("messages")
+        if not case.after or not isinstance(messages, list) or case.after <= len(messages):
+            return None
+        count = f"{len(messages)} message{'' if len(messages) == 1 else 's'}"
+        return self._problem(f"after: the record has only {count}", "count those that are noted already", "after")
 
     def _fields(self, part: str) -> Iterator[Problem]:
         expected = getattr(self._written.case.expect, part)

@@ -8,10 +8,14 @@ from typing import Any
 
 from leadsync.mapping.contact_keys import find_phones, phone_key
 
-_BETWEEN = r"[\s().\-\u2010-\u2015\u2212\u00a0]{0,3}"
+MAIL = r"[^\s@<>()\[\]{},;:\"'«»=/|\\]+@[^\s@<>()\[\]{},;:\"'«»=/|\\]*[^\W_]"
+"""An e-mail address, as a pattern: wider than what is one, since nothing of it may stay."""
+
+_BETWEEN = r"[\s().\-\u2010-\u2015\u2212\u00a0]{1,3}"
 _MONEY = re.compile(r"\s*(?:₽|\$|€|₸|руб|р\b|тыс|млн|rub|usd|eur)", re.IGNORECASE)
-NUMBER = re.compile(rf"\+?\(?\d(?:{_BETWEEN}\d)*", re.IGNORECASE)
-"""Digits with what people write between those of one number; dates and sums are told apart afterwards."""
+NUMBER = re.compile(rf"\+?\(?\d(?:\d|{_BETWEEN}(?!{MAIL})\d)*")
+"""Digits with what people write between those of one number, up to an e-mail that begins with digits; dates and sums
+are told apart afterwards."""
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2})?|\d{1,2}\.\d{1,2}\.\d{4}(?:[ ,]+\d{1,2})?|\d{1,2}[.]\d{2}[.]\d{2}")
 _GROUPED_SUM = re.compile(r"\d{1,3}(?:[ \u00a0.]\d{3}){1,2}(?:[ ]?[-\u2013][ ]?\d{1,3}(?:[ \u00a0.]\d{3}){1,2})?")

@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from leadsync.mapping.masked_names import NameMask
-from leadsync.mapping.masked_numbers import NUMBER, NumberMask
+from leadsync.mapping.masked_numbers import MAIL, NUMBER, NumberMask
 from leadsync.mapping.personal_keys import Kind, kind_below, kind_of_key
 
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
-_MAIL = r"[^\s@<>()\[\]{},;:\"'«»=/|\\]+@[^\s@<>()\[\]{},;:\"'«»=/|\\]*[^\W_]"
 _LINK = r"(?:t(?:elegram)?\.me|vk\.com|wa\.me|instagram\.com|facebook\.com|ok\.ru|viber\.click)/[^\s<>\"'«»,;]+"
 _HANDLE = r"(?<![\w@])@\w{2,}"
 _INTRODUCED = re.compile(r"(?:(?i:меня зовут|мо[её] имя|my name is|i am called))[\s:—-]+((?:[^\W\d_]+[ -]?){1,3})")
@@ -72,7 +71,7 @@ class _Mask:
 
     def _compiled(self) -> re.Pattern[str]:
         words = sorted((re.escape(word) for word in self._words), key=len, reverse=True)
-        parts = {"mail": _MAIL, "link": _LINK, "handle": _HANDLE}
+        parts = {"mail": MAIL, "link": _LINK, "handle": _HANDLE}
         parts |= {"word": rf"(?<!\w)(?:{'|'.join(words)})(?!\w)"} if words else {}
         parts |= {"number": NUMBER.pattern}
         parts |= {"name": self._names.pattern} if self._names.pattern else {}
