@@ -34,6 +34,7 @@ LEGAL_KEYS = frozenset(
 
 _SHOWN_OPTIONS = 20
 _FOUR_BYTES = re.compile("[\U00010000-\U0010ffff\ud800-\udfff][\ufe0e\ufe0f\u200d]*|\ufe0f")
+_NOT_DIGIT = re.compile(r"\D")
 _LIST_SEPARATORS = re.compile(r"[\n;]")
 _TRAILING = re.compile(r"[ \t\u00a0]+(?=\n|$)")
 
@@ -230,6 +231,14 @@ def _same_text(field: CustomField, value: dict[str, Any], zone: ZoneInfo) -> str
     return "" if raw is None else plain_text(str(raw))
 
 
+def _same_coded(field: CustomField, value: dict[str, Any], zone: ZoneInfo) -> str:
+    """A phone by its last ten digits, since amoCRM and people spell it anew; an e-mail in any case."""
+    text = _same_text(field, value, zone)
+    if field.code == "PHONE":
+        return _NOT_DIGIT.sub("", text)[-10:] or text
+    return text.casefold() if field.code == "EMAIL" else text
+
+
 def _same_number(field: CustomField, value: dict[str, Any], zone: ZoneInfo) -> str:
     number = number_of(str(value.get("value", "")))
     return _same_text(field, value, zone) if number is None else number_text(number)
@@ -275,7 +284,8 @@ def _same_json(field: CustomField, value: dict[str, Any], zone: ZoneInfo) -> str
 
 
 _COMPARERS: Mapping[str, Callable[[CustomField, dict[str, Any], ZoneInfo], str]] = {
-    **dict.fromkeys(("text", "textarea", "streetaddress", "tracking_data", "url", "multitext"), _same_text),
+    **dict.fromkeys(("text", "textarea", "streetaddress", "tracking_data", "url"), _same_text),
+    "multitext": _same_coded,
     **dict.fromkeys(("numeric", "price", "monetary"), _same_number),
     **dict.fromkeys(("date", "birthday"), _same_day),
     **dict.fromkeys(("select", "radiobutton", "multiselect"), _same_option),

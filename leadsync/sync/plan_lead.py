@@ -160,7 +160,7 @@ def _with_keys(
         text = found[slot].shown if slot in found else text_in(slot)
         if holds_key(text, member.key):
             continue
-        value = _fitting(member, text)
+        value = _fitting(member, text, slot)
         if value is None:
             warnings[NO_ROOM] = None
         else:
@@ -168,11 +168,12 @@ def _with_keys(
     return found, tuple(warnings)
 
 
-def _fitting(member: LeadMember, text: str) -> Value | None:
+def _fitting(member: LeadMember, text: str, slot: str) -> Value | None:
     if text and SEPARATOR in member.key:
         return None
+    origin = next((one.origin for one in member.wanted.values if one.slot == slot), None)
     try:
-        return member.resolver.key_value(with_key(text, member.key))
+        return member.resolver.key_value(with_key(text, member.key), origin)
     except ValueRefused:
         return None
 

@@ -120,9 +120,9 @@ class Resolver:
         """The lead's field that holds the record's key, when the mapping names one."""
         return None if self._key_field is None else self.catalogue.field("leads", self._key_field)
 
-    def key_value(self, text: str) -> Value | None:
+    def key_value(self, text: str, origin: Origin | None = None) -> Value | None:
         """A text for the `key_field`, when the mapping names one. Raises ValueRefused when the field cannot hold it."""
-        return None if self.key_field is None else self._typed(self.key_field, text, "create")
+        return None if self.key_field is None else self._typed(self.key_field, text, "create", origin)
 
     def clean(self, text: str) -> str:
         """The text as it may be sent: amoCRM may cut a value at its first four-byte character (amocrm-api-php #221)."""
