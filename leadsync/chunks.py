@@ -110,12 +110,13 @@ def _name(one: Taken | Done) -> tuple[str, str]:
 async def _wanted(connections: Connections, intake: Intake, selection: Selection) -> AsyncGenerator[Taken | Done, None]:
     async with aclosing(raw_records(connections, intake)) as found:
         async for raw in found:
-            one = _read(intake, raw)
+            one = read_record(intake, raw)
             if selection.has(one.key, raw.place):
                 yield one
 
 
-def _read(intake: Intake, raw: RawRecord) -> Taken | Done:
+def read_record(intake: Intake, raw: RawRecord) -> Taken | Done:
+    """One record: read and wanted, or skipped, or not readable."""
     try:
         return intake.read(raw)
     except Skipped as skipped:

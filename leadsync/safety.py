@@ -6,20 +6,29 @@ says something else about everybody (`max_changed_share`). The CRM is not asked 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from heapq import heappush, heapreplace
 from math import ceil
+from zlib import crc32
 
-from leadsync.chunks import Chunk, Selection, raw_records, read_chunks
+from leadsync.chunks import Chunk, Selection, raw_records, read_chunks, read_record
 from leadsync.config.loader import Project
 from leadsync.errors import Place, RecordError, StartRefused
 from leadsync.intake import Intake, Taken
 from leadsync.project import Connections
+from leadsync.sources.base import RawRecord
 from leadsync.state.links import Link, load_links
 from leadsync.sync.planner import wish_of
 
 FEWEST_KNOWN = 100
 """Known leads from which on a share of them says something: two of three is no alarm."""
+
+SAMPLE, FEWEST_SAMPLED, MARGIN = 1000, 500, 0.1
+"""Of a large source some records are looked at first, picked by a hash of their place. When the share among at least so
+many known ones stays so far below the limit, all are not mapped: that the share of all is above it has a chance of less
+than one in ten thousand (Hoeffding)."""
 
 TOLERANCE = 1e-9
 """A share is a fraction in binary: 57 of 100 is not more than 0.57."""
@@ -92,26 +101,53 @@ async def safety_warnings(connections: Connections, intake: Intake, selection: S
 async def count_leads(connections: Connections, intake: Intake, selection: Selection, limits: Limits) -> Counted:
     """Count as far as it matters for the limits: nothing for a source with fewer records than any of them needs."""
     counted = Counted()
-    most = min(limits.max_new_leads, FEWEST_KNOWN - 1 if limits.max_changed_share < 1 else limits.max_new_leads)
-    if selection.only is not None and len(selection.only) <= most:
-        return counted
-    if await _at_most(most, connections, intake, selection) <= most:
+    most = len(selection.only) if selection.only is not None else selection.limit
+    glance = await _glance(connections, intake, most)
+    mapped = limits.max_changed_share < 1 and glance.records >= FEWEST_KNOWN
+    if mapped and glance.records > 2 * SAMPLE:
+        mapped = not await _stays_below(limits, connections, intake, glance.sample)
+    if not mapped and glance.records <= limits.max_new_leads:
         return counted
     async with aclosing(read_chunks(connections, intake, selection)) as chunks:
         async for chunk in chunks:
-            await _count(counted, connections, intake, chunk, mapped=limits.max_changed_share < 1)
+            await _count(counted, connections, intake, chunk, mapped=mapped)
     return counted
 
 
-async def _at_most(most: int, connections: Connections, intake: Intake, selection: Selection) -> int:
-    """How many records there are, counted up to one more than `most`; nothing is parsed for it."""
-    count = 0
-    async with aclosing(raw_records(connections, intake)) as found:
-        async for _ in found:
-            if count > most or count == selection.limit:
-                break
-            count += 1
-    return count
+@dataclass(slots=True)
+class _Glance:
+    """How many records there are, and some of them from everywhere in the source; nothing is parsed for it."""
+
+    records: int = 0
+    sample: Sequence[RawRecord] = ()
+
+
+async def _glance(connections: Connections, intake: Intake, most: int | None) -> _Glance:
+    """Look over a source; at most `most` of its records are meant, and which is not known before they are read."""
+    if most is not None and most < FEWEST_KNOWN:
+        return _Glance(most)
+    glance, found = _Glance(), list[tuple[int, int, RawRecord]]()
+    async with aclosing(raw_records(connections, intake)) as records:
+        async for raw in records:
+            glance.records += 1
+            item = (-crc32(raw.place.encode("utf-8", "replace")), -glance.records, raw)
+            if len(found) < SAMPLE:
+                heappush(found, item)
+            elif item > found[0]:
+                heapreplace(found, item)
+    if most is not None:
+        return _Glance(min(most, glance.records))
+    glance.sample = [raw for _, _, raw in found]
+    return glance
+
+
+async def _stays_below(limits: Limits, connections: Connections, intake: Intake, sample: Sequence[RawRecord]) -> bool:
+    """Whether a sample says clearly that the share of changed leads stays below its limit."""
+    counted, chunk = Counted(), Chunk()
+    for raw in sample:
+        chunk.add(read_record(intake, raw))
+    await _count(counted, connections, intake, chunk, mapped=True)
+    return counted.known >= FEWEST_SAMPLED and counted.changed / counted.known < limits.max_changed_share - MARGIN
 
 
 async def _count(counted: Counted, connections: Connections, intake: Intake, chunk: Chunk, *, mapped: bool) -> None:

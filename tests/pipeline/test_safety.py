@@ -8,8 +8,10 @@ import pytest
 
 from leadsync.errors import StartRefused
 from leadsync.safety import FEWEST_KNOWN
+from leadsync.state.facts import remember
+from leadsync.state.links import link_hash
 from tests.pipeline.saved_plans import planned
-from tests.world import MAPPING, World, talk
+from tests.world import MAPPING, NAMES, World, talk
 
 LEAD: Any = MAPPING["lead"]
 RENAMED = {**MAPPING, "lead": {**LEAD, "name": "Запрос от {{ user_name }}"}}
@@ -162,3 +164,17 @@ async def test_a_part_of_a_source(world: World) -> None:
     await run(world, record="telegram:3")
     await run(world, limit=2)
     assert len(world.leads()) in (2, 3)
+
+
+@pytest.mark.parametrize(("changed", "is_refused"), [(130, False), (1260, True), (2500, True)])
+async def test_a_large_source(world: World, changed: int, *, is_refused: bool) -> None:
+    """Of a large source a sample is looked at first; unless it is clear, every record is, and the counts are exact."""
+    await world.store(talks(2500))
+    keys = [f"telegram:{number}" for number in range(2500)]
+    facts = [(link_hash(key), "lead", "1") for key in keys]
+    facts += [(link_hash(key), "said_lead", "something else") for key in keys[:changed]]
+    await remember(world.redis, NAMES, facts)
+    if is_refused:
+        assert f"would change {changed} of 2500 known leads" in (await refused(world)).what
+    else:
+        assert not any("refused" in one for one in (await planned(world)).warnings)

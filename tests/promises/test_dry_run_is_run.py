@@ -50,7 +50,7 @@ RICH = {
 
 @pytest.mark.parametrize("match", ["none", "open"])
 async def test_what_a_dry_run_says_is_what_a_run_sends(world: World, seed: int, match: str) -> None:
-    """For 200 talks, with people at work in the CRM between the runs, each run sends what the dry-run before it said."""
+    """For 200 talks, with people at work in the CRM between the runs, a run sends what the dry-run before it said."""
     lead: Any = RICH["lead"]
     world.write({**RICH, "lead": {**lead, "match": match}}, safety={"max_changed_share": 1})
     days = Days(world, seed)
