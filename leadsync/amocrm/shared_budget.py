@@ -1,8 +1,8 @@
 """One budget for all processes of an account: a schedule in Redis in which every request has its own slot.
 
-    {prefix}budget    next    the first free moment       quiet    nobody goes before it (a 429's Retry-After)
-                      last    the slot given out last     share    part of the rate in use since the last 429
-                                                          slowed   when that was
+    {prefix}budget    next    the first free slot           share     part of the rate left by the last 429
+                      last    the slot given out last       slowed    when that was
+                      quiet   nobody goes before it: what a 429 asked for
 
 Moments are microseconds of Redis's own clock, so that machines whose clocks differ agree. A process holds one slot at
 a time (two, when a request came late and waits again): first come, first served, however many wait in one of them; who
@@ -42,12 +42,12 @@ LONGEST_ROOM = 10.0
 _READ = f"""
 local time = redis.call('TIME')
 local now = time[1] * {SECOND} + time[2]
-local held = redis.call('HMGET', KEYS[1], 'next', 'last', 'quiet', 'share', 'slowed')
-local free, last, quiet, share = tonumber(held[1]), held[2], tonumber(held[3] or 0), 1
+local held = redis.call('HMGET', KEYS[1], 'next', 'quiet', 'share', 'slowed', 'last')
+local free, quiet, share = tonumber(held[1]), tonumber(held[2] or 0), 1
 if quiet > now + {LONGEST_QUIET * SECOND:.0f} then quiet = 0 end
-if held[4] then
-  local climbed = math.max(0, now - held[5]) / {RECOVERY * SECOND:.0f}
-  share = math.min(1, held[4] + (1 - held[4]) * climbed)
+if held[3] then
+  local climbed = math.max(0, now - held[4]) / {RECOVERY * SECOND:.0f}
+  share = math.min(1, held[3] + (1 - held[3]) * climbed)
 end
 local function number(value) return string.format('%.0f', value) end
 """
@@ -55,13 +55,11 @@ local function number(value) return string.format('%.0f', value) end
 RESERVE = (
     _READ
     + f"""
-local interval, room, mine, unused = ARGV[1] / share, ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local interval, room, mine = ARGV[1] / share, ARGV[2], tonumber(ARGV[3])
 if not free then
   free = mine > now - {2 * SECOND} and now + 7 * interval or now
-elseif free <= mine or free > math.max(now, quiet) + 100 * interval + {2 * LONGEST_ROOM * SECOND:.0f} then
+elseif tonumber(held[5]) < mine or free > math.max(now, quiet) + 100 * interval + {2 * LONGEST_ROOM * SECOND:.0f} then
   free = now + 7 * interval
-elseif last == unused then
-  free = tonumber(unused)
 end
 local slot = math.ceil(math.max(now, free, quiet))
 redis.call('HSET', KEYS[1], 'next', number(slot + interval + room), 'last', number(slot))
@@ -69,17 +67,17 @@ redis.call('PEXPIRE', KEYS[1], number((slot - now + interval + room) / 1000 + {2
 return {{slot, now}}
 """
 )
-"""ARGV: microseconds between slots, extra ones after this slot, this process's last slot, one it gives back (or 0).
+"""ARGV: microseconds between slots, extra ones after this slot, this process's last slot (0: it had none).
 
 A schedule that is missing, or ends before a slot this process knows of, was lost with Redis's memory; others may hold
 slots that are not over: a second's worth is left out. One that is absurdly far ahead is from before Redis's clock was
-set back. A slot comes back only when nobody has one after it.
+set back.
 """
 
 SLOW_DOWN = (
     _READ
     + f"""
-if not held[5] or now - held[5] >= {SECOND} or now < tonumber(held[5]) then
+if not held[4] or now - held[4] >= {SECOND} or now < tonumber(held[4]) then
   share = math.max(share / 2, math.min(1, ARGV[1] / {SLOWEST * SECOND:.0f}))
   redis.call('HSET', KEYS[1], 'share', share, 'slowed', number(now))
 end
@@ -130,29 +128,29 @@ class SharedBudget:
         """Seconds since this slot, at most."""
         return self._clock.since(slot / SECOND)
 
-    async def another(self, passed: int, missed: float) -> tuple[int, float]:
-        """A slot in place of one that has passed, with room for somebody who was late by so many seconds."""
+    async def another(self, missed: float) -> tuple[int, float]:
+        """A slot after one that has passed, with room for somebody who was late by so many seconds."""
         async with self._late:
-            return await self._slot(passed, missed)
+            return await self._slot(missed)
 
-    async def _slot(self, unused: int = 0, missed: float = 0.0) -> tuple[int, float]:
+    async def _slot(self, missed: float = 0.0) -> tuple[int, float]:
         """Return when a slot has come: the slot, and seconds by which it may be missed."""
         await self._silence.over()
         await self._limiter.acquire()
         # Who can be less than sure of Redis's time than patience allows (it is far away) takes more of the schedule.
         room = max(self._patience, min(LONGEST_ROOM, 1.5 * max(self._clock.blur, missed)))
-        slot = await self._reserved(room, unused)
+        slot = await self._reserved(room)
         while (wait := self._clock.until(slot / SECOND)) > 0:
             await asyncio.sleep(wait)
             if wait > BRIEF and await self._quiet_until() > slot:
-                slot = await self._reserved(room, slot)
+                slot = await self._reserved(room)
         return slot, room
 
-    async def _reserved(self, room: float, unused: int) -> int:
+    async def _reserved(self, room: float) -> int:
         interval, extra = f"{self._interval:.3f}", f"{(room - self._patience) * SECOND:.0f}"
         asked = self._clock.ticks()
         with redis_answers("the request budget"):
-            slot, now = await self._redis.eval(RESERVE, 1, self._key, interval, extra, self._last, unused)
+            slot, now = await self._redis.eval(RESERVE, 1, self._key, interval, extra, self._last)
         self._clock.observe(asked, now / SECOND)
         self._last = int(slot)
         return self._last
@@ -183,5 +181,5 @@ class _SharedTurn:
     async def again(self) -> None:
         # The first turn was lost to a connection that had to be opened; only a later one asks for more room.
         late = self._budget.since(self._slot) if self._missed else 0.0
-        self._slot, self._room = await self._budget.another(self._slot, late)
+        self._slot, self._room = await self._budget.another(late)
         self._missed = True
