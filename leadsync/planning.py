@@ -11,8 +11,9 @@ from leadsync.events import RecordsDone
 from leadsync.intake import Intake
 from leadsync.project import Connections
 from leadsync.steps import Done, Steps, refusal
+from leadsync.sync.batch_sizes import BatchSizes
 from leadsync.sync.changes import RecordPlan, Step
-from leadsync.sync.cost import mark_reads, write_requests
+from leadsync.sync.cost import WriteCost, mark_reads
 from leadsync.sync.foreseen import Foreseen
 from leadsync.sync.payload import request_id
 from leadsync.sync.results import Plan, RefusedRow, RequestCounter, RunReport, refusal_row
@@ -31,7 +32,10 @@ async def plan_records(
 ) -> Plan:
     """Plan the records of a source; `planned` is shown each chunk. Raises AmoCRMAPIError, StateUnavailable."""
     started, requests = time.perf_counter(), RequestCounter()
-    planning = Planning(connections, steps, intake)
+    redis, names = connections.redis, connections.names
+    sizes = BatchSizes(redis, names, connections.project.file.amocrm.batch_size)
+    await sizes.load()
+    planning = Planning(steps, intake, WriteCost(sizes.copies()))
     connections.listeners.add(requests)
     try:
         async with aclosing(read_chunks(connections, intake, selection)) as chunks:
@@ -43,20 +47,20 @@ async def plan_records(
     finally:
         connections.listeners.remove(requests)
     plan = planning.plan
-    plan.reads = requests.total + await mark_reads(connections.redis, connections.names, plan.steps)
+    plan.reads, plan.writes = requests.total + await mark_reads(redis, names, plan.steps), planning.cost.requests
     plan.seconds = time.perf_counter() - started
     return plan
 
 
 class Planning:
-    """A plan that grows chunk by chunk, as a run would go through them."""
+    """A plan that grows chunk by chunk, as a run would go through them; `cost` counts its writes."""
 
-    def __init__(self, connections: Connections, steps: Steps, intake: Intake) -> None:
+    def __init__(self, steps: Steps, intake: Intake, cost: WriteCost) -> None:
         self.plan = Plan(intake.source.name)
+        self.cost = cost
         self._steps = steps
         self._intake = intake
         self._foreseen = Foreseen()
-        self._batch_size = connections.project.file.amocrm.batch_size
 
     async def add(self, chunk: Chunk) -> None:
         """Plan one chunk."""
@@ -82,7 +86,7 @@ class Planning:
                 plan.reasons[one.key] = one.reason
         plan.changes += [step.change for step in sent]
         plan.steps.update(step.route for step in sent)
-        plan.writes += write_requests(sent, self._batch_size)
+        self.cost.add(sent)
 
 
 def _names(plan: RecordPlan) -> list[str]:

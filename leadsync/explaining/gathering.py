@@ -26,6 +26,7 @@ from leadsync.state.links import Link, load_links, load_wrote
 from leadsync.state.refused import RefusedRecords
 from leadsync.steps import Steps, refusal
 from leadsync.sync.account_names import AccountNames
+from leadsync.sync.cost import WriteCost
 from leadsync.sync.planner import Wish, wish_of
 from leadsync.sync.resolve import WantedContact, WantedLead
 
@@ -92,7 +93,7 @@ class Gathering:
             return
         try:
             if found.taken is not None:
-                planning = Planning(self._connections, self._steps, found.intake)
+                planning = Planning(self._steps, found.intake, WriteCost())
                 await planning.add(Chunk({found.taken.key: found.taken}))
                 explained.plan = planning.plan
                 link = await self._link(explained.key)  # planning may have found its lead by the `key_field`

@@ -7,7 +7,7 @@ The size doubles after each clean answer and halves on a 504, which amoCRM gives
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from redis.asyncio import Redis
@@ -24,10 +24,22 @@ CALM = 50
 
 
 @dataclass(slots=True)
-class _Size:
+class Size:
+    """How many items a request may hold `now`, the `most` that were borne, and the clean answers since."""
+
     now: int
     most: int = LARGEST
     calm: int = 0
+
+    def went(self, count: int) -> bool:
+        """A batch of so many items had a clean answer; whether the next one may be larger."""
+        self.calm += 1
+        if self.now == self.most < LARGEST and self.calm >= CALM:
+            self.most, self.calm = min(LARGEST, self.most * 2), 0
+        if not count >= self.now < self.most:
+            return False
+        self.now = min(self.most, self.now * 2)
+        return True
 
 
 @dataclass(slots=True)
@@ -37,7 +49,7 @@ class BatchSizes:
     redis: Redis
     names: Namespace
     first: int
-    _sizes: dict[Route, _Size] = field(default_factory=dict)
+    _sizes: dict[Route, Size] = field(default_factory=dict)
     _trying: dict[Route, asyncio.Lock] = field(default_factory=dict)
 
     async def load(self) -> None:
@@ -46,8 +58,12 @@ class BatchSizes:
             raw: Any = await self.redis.hgetall(self.names.name("batches"))
         for route in Route:
             now, _, most = raw.get(route.encode(), b"").decode().partition("/")
-            self._sizes[route] = _Size(int(now), int(most)) if now else _Size(self.first)
+            self._sizes[route] = Size(int(now), int(most)) if now else Size(self.first)
             self._trying[route] = asyncio.Lock()
+
+    def copies(self) -> dict[Route, Size]:
+        """The sizes as they are, for reckoning what they would become."""
+        return {route: replace(size) for route, size in self._sizes.items()}
 
     def of(self, route: Route) -> int:
         """How many items the next request of a route may hold."""
@@ -60,12 +76,7 @@ class BatchSizes:
 
     async def went(self, route: Route, count: int) -> None:
         """A batch of so many items had a clean answer. Raises StateUnavailable."""
-        size = self._sizes[route]
-        size.calm += 1
-        if size.now == size.most < LARGEST and size.calm >= CALM:
-            size.most, size.calm = min(LARGEST, size.most * 2), 0
-        if count >= size.now < size.most:
-            size.now = min(size.most, size.now * 2)
+        if self._sizes[route].went(count):
             await self._keep(route)
 
     async def too_large(self, route: Route, count: int) -> None:

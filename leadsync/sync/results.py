@@ -33,8 +33,9 @@ class Plan:
     for them where one might expect it.
 
     `requests` is what a run would ask of amoCRM: `reads` to look things up, as planning did, and `writes` to send the
-    changes. It is more where amoCRM refuses items or loses answers; where a source holds more than a chunk of records,
-    what the first chunks create is looked up by id in the later ones, which a plan can only search for.
+    changes. A run soon after is spared what planning has found out for good (the list of the account's contacts); it
+    asks more where amoCRM refuses items or loses answers. Where a source holds more than a chunk of records, what the
+    first chunks create is read by id in the later ones, which a plan cannot do.
     """
 
     source: str
