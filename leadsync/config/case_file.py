@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,9 @@ tests:
 """
 
 REMINDER = "# Recorded from a real talk and masked. Read it before you commit it: masking is a best effort."
+
+_LINE_ENDS = re.compile("[\r\x85\u2028\u2029]")
+"""Characters that YAML takes for the end of a line, and so would not give back as they were."""
 
 WIDTH = 110
 """Columns after which a long text goes on in the next line."""
@@ -104,7 +108,7 @@ def _refused(path: Path, what: str, place: Place | None = None) -> Configuration
 
 def _item(case: Mapping[str, Any], indent: str) -> str:
     dumped = yaml.dump([_escaped(case)], Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=WIDTH)
-    return "".join(f"{indent}{line}\n" if line else "\n" for line in [REMINDER, *dumped.splitlines()])
+    return "".join(f"{indent}{line}\n" if line else "\n" for line in [REMINDER, *dumped.removesuffix("\n").split("\n")])
 
 
 def _escaped(value: Any) -> Any:
@@ -128,6 +132,8 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text_node(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    if _LINE_ENDS.search(text):
+        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"')
     if "\n" in text:
         return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|")
     style = None if isinstance(plain(text), str) and not text.startswith(("=", "+")) else '"'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from math import isfinite
 from typing import Any
 
 from leadsync.mapping.contact_keys import find_phones, phone_key
@@ -74,7 +75,7 @@ class NumberMask:
     def number(self, value: float, *, personal: bool) -> Any:
         """A JSON number; a short one stays unless it is personal by its key."""
         text = str(value)
-        if isinstance(value, float) and not personal:
+        if isinstance(value, float) and not (personal and isfinite(value)):
             return value
         masked = self.personal(text) if personal else self.replaced(text)
         return int(masked) if isinstance(value, int) else float(masked)

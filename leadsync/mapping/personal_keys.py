@@ -35,7 +35,7 @@ _KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     (
         Kind.OTHER,
         re.compile(
-            r"address|адрес|street|улиц|passport|паспорт|(?:^|_)card|(?:^|_)карт[аы]|birth|рожд|(?:^|_)(?:inn|инн|ip|geo)$|"
+            r"address|адрес|street|улиц|passport|паспорт|(?:^|_)card|(?:^|_)карт[аы]|birth|рожд|(?:^|_)(?:inn|инн|ip|geo|lat|lon|lng)$|"
             r"snils|снилс|passw|парол|secret|token|session|cookie|latitude|longitude|avatar|photo|iban|account"
         ),
     ),

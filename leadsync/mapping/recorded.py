@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -34,7 +34,8 @@ def as_given(record: Record) -> dict[str, Any]:
         "metadata": _plain(record.metadata),
         "updated_at": _time(record.updated_at),
     }
-    return {name: value for name, value in raw.items() if value not in (None, [], {})} | _plain(record.extra)
+    extra: dict[str, Any] = _plain(record.extra)
+    return {name: value for name, value in raw.items() if value not in (None, [], {})} | extra
 
 
 def _message(message: Message) -> dict[str, Any]:
@@ -48,7 +49,7 @@ def _time(at: datetime | None) -> str | None:
 
 def _plain(value: Any) -> Any:
     """Data as YAML and JSON know it."""
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {str(name): _plain(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
