@@ -48,7 +48,12 @@ def policy(style: str) -> str:
 @cache
 def _environment() -> Environment:
     made = Environment(
-        autoescape=True, undefined=StrictUndefined, loader=FileSystemLoader(HERE), trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        undefined=StrictUndefined,
+        loader=FileSystemLoader(HERE),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     made.filters["visible"] = words.visible
     return made
