@@ -27,10 +27,10 @@ def check_rate(rate: float) -> float:
 def patience(rate: float) -> float:
     """How late, in seconds, a turn may still be used.
 
-    At 6.5 per second eight requests in a row span 1.077 s: 38 ms of the 77 may be lost here, the network has the rest.
+    At 6.5 per second eight requests in a row span 1.077 s: 31 ms of the 77 may be lost here, the network has the rest.
     Twenty milliseconds are the least, or nobody would ever be in time at a thousand per second.
     """
-    return max(0.25 / rate, 0.02)
+    return max(0.2 / rate, 0.02)
 
 
 class Turn(Protocol):
