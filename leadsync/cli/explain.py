@@ -59,5 +59,5 @@ def _show(explained: Explanation, zone: ZoneInfo) -> None:
     print_lines(told_lines(explained, zone))
     print_lines(remembered_lines(explained.remembered))
     if rows := value_rows(explained.remembered):
-        print_listings([Listing("", COLUMNS, rows)])
+        print_listings([Listing("", COLUMNS, rows, all_wrap=True)])
     print_lines(trouble_lines(explained, zone))

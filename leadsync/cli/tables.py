@@ -17,11 +17,13 @@ _GAP = "  "
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Rows under a title. The first and the last column may be long: on a terminal they are the ones that wrap."""
+    """Rows under a title. The first and the last column may be long: on a terminal they are the ones that wrap, unless
+    `all_wrap` says that every one does."""
 
     title: str
     columns: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
+    all_wrap: bool = False
 
 
 def print_listings(listings: Iterable[Listing]) -> None:
@@ -37,7 +39,9 @@ def _print_table(listing: Listing) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for number, column in enumerate(listing.columns):
         outer = number in (0, len(listing.columns) - 1)
-        table.add_column(column, overflow="fold", no_wrap=not outer, style="dim" if number and outer else "")
+        table.add_column(
+            column, overflow="fold", no_wrap=not (outer or listing.all_wrap), style="dim" if number and outer else ""
+        )
     for row in listing.rows:
         table.add_row(*map(Text, row))
     out = console()

@@ -47,7 +47,7 @@ class Comparing:
             return "never written"
         if not is_as_written(now, wrote):
             return "changed since" if now else "removed since"
-        return "as we wrote it" if written_by(wrote) == digest(self._key) else "as another record wrote it"
+        return "as we wrote it" if written_by(wrote) == digest(self._key) else "another record's"
 
     def _label(self, slot: str) -> str | None:
         """What a slot is called; None for what is no value, or a field that the account has no more."""

@@ -10,7 +10,7 @@ from leadsync.mapping.desired import Origin, WriteMode
 from leadsync.state.refused import Refused
 from leadsync.sync.results import Plan, RefusedRow
 
-Wrote = Literal["as we wrote it", "as another record wrote it", "changed since", "removed since", "never written"]
+Wrote = Literal["as we wrote it", "another record's", "changed since", "removed since", "never written"]
 """What we remember of a value that stands in the CRM: we keep its fingerprint, never the value itself."""
 
 Entity = Literal["contact", "lead"]

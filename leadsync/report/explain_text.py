@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from rich.text import Text
 
-from leadsync.explaining.explanation import Explanation, Remembered, Rendered
+from leadsync.explaining.explanation import Compared, Explanation, Remembered, Rendered
 from leadsync.report import words
 from leadsync.report.plan_text import diff_lines
 from leadsync.report.record_diff import record_diffs
@@ -65,7 +65,7 @@ def remembered_lines(remembered: Remembered) -> Iterator[Text]:
 def value_rows(remembered: Remembered) -> list[tuple[str, ...]]:
     """The values three times, as rows under COLUMNS."""
     return [
-        (f"{one.entity} {words.visible(one.name)}", one.wrote, _cell(one.now), _cell(one.wanted))
+        (f"{one.entity} {words.one_line(one.name)}", one.wrote, _cell(one.now), _wanted(one))
         for one in remembered.values
     ]
 
@@ -166,6 +166,10 @@ def _refused(refused: Refused, zone: tzinfo) -> Iterator[Text]:
 def _json(document: Mapping[str, Any]) -> list[str]:
     text = orjson.dumps(document, option=orjson.OPT_INDENT_2).decode()
     return [f"  {words.visible(line)}" for line in text.splitlines()]
+
+
+def _wanted(one: Compared) -> str:
+    return "the same" if one.wanted is not None and one.wanted == one.now else _cell(one.wanted)
 
 
 def _cell(value: str | None) -> str:
