@@ -74,7 +74,8 @@ def _known_zone(zone: str) -> str:
     return zone
 
 
-_ANY_SCALAR = WithJsonSchema({"type": ["string", "number", "boolean"]})
+_SCALAR = {"type": ["string", "number", "boolean"]}
+_ANY_SCALAR = WithJsonSchema(_SCALAR)
 
 TemplateText = Annotated[str, BeforeValidator(_scalar_to_text), _ANY_SCALAR]
 """A Jinja template; a bare number or true/false in YAML is taken as its text."""
@@ -244,7 +245,9 @@ def _each_or_one(value: Any) -> Any:
 ExpectedText = Text | None
 """What a value must come to; null: it must not be sent."""
 
-ExpectedTexts = Annotated[list[Text] | None, BeforeValidator(_each_or_one)]
+_ONE_OR_MANY = WithJsonSchema({"anyOf": [_SCALAR, {"type": "array", "items": _SCALAR}, {"type": "null"}]})
+
+ExpectedTexts = Annotated[list[Text] | None, BeforeValidator(_each_or_one), _ONE_OR_MANY]
 """One text or several, which all must be there; null: there must be none."""
 
 ExpectedFields = Annotated[dict[str | int, ExpectedText], BeforeValidator(_empty_keys)]

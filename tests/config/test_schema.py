@@ -79,6 +79,8 @@ def test_the_sample_files_satisfy_the_schemas() -> None:
     assert accepts(project_schema(), project, project_schema()["$defs"])
     for file in (REPOSITORY / "mappings").glob("*.yaml"):
         data = read_document(file, {}).data
+        if file.name.endswith(".tests.yaml"):
+            data = {"key": "a mapping that holds these cases itself", **data}
         assert accepts(mapping_schema(), data, mapping_schema()["$defs"])
         assert not accepts(mapping_schema(), {**data, "nmae": "x"}, mapping_schema()["$defs"])
         assert not accepts(mapping_schema(), {**data, "lead": {"tags": "x"}}, mapping_schema()["$defs"])
