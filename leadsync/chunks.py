@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection
+from collections import Counter
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from heapq import nsmallest
@@ -14,7 +15,14 @@ from leadsync.events import RecordsRead
 from leadsync.intake import Intake, Skipped, Taken
 from leadsync.project import Connections
 from leadsync.sources.base import RawRecord, Source, SourceContext
+from leadsync.state.seen import NEW, SKIPPED, UNCHANGED, Seen, mark_of
 from leadsync.steps import Done, refusal
+from leadsync.sync.changes import Outcome
+
+MOST_SAME = 10_000
+"""Records that are the same as before after which a chunk ends, so that somebody who waits sees it go on."""
+
+AS_BEFORE: dict[int, Outcome] = {UNCHANGED[0]: "unchanged", SKIPPED[0]: "skipped"}
 
 CHUNK = 500
 """Records that are in memory at a time."""
@@ -22,10 +30,14 @@ CHUNK = 500
 
 @dataclass(slots=True)
 class Chunk:
-    """Some records, no key twice: `taken` are to go on, `ended` were skipped or could not be read."""
+    """Some records, no key twice: `taken` are to go on, `ended` were skipped or could not be read.
+
+    `same` counts those beside them that are known to be the same as before, by what became of them then.
+    """
 
     taken: dict[str, Taken] = field(default_factory=dict)
     ended: list[Done] = field(default_factory=list)
+    same: Counter[Outcome] = field(default_factory=Counter)
 
     def __len__(self) -> int:
         return len(self.taken) + len(self.ended)
@@ -58,25 +70,53 @@ EVERYTHING = Selection()
 
 
 async def read_chunks(
-    connections: Connections, intake: Intake, selection: Selection = EVERYTHING
+    connections: Connections, intake: Intake, selection: Selection = EVERYTHING, seen: Seen | None = None
 ) -> AsyncGenerator[Chunk, None]:
-    """Read a source chunk by chunk. Raises ConfigurationError, StateUnavailable; what `read_whole` raises."""
+    """Read a source chunk by chunk; what `seen` knows to be the same is counted and not parsed.
+
+    Raises ConfigurationError, StateUnavailable; what `read_whole` raises.
+    """
     if selection.whole:
         yield await read_whole(connections, intake, selection)
         return
     chunk, count = Chunk(), 0
-    async with aclosing(_wanted(connections, intake, selection)) as found:
-        async for one in found:
-            count += 1
-            if one.key in chunk.taken or len(chunk) >= CHUNK:
-                connections.listeners(RecordsRead(len(chunk)))
-                yield chunk
-                chunk = Chunk()
-            chunk.add(one)
+    async with aclosing(raw_pages(connections, intake)) as pages:
+        async for page in pages:
+            marks, letters = await _compared(page, seen if selection.only is None else None)
+            for raw, mark, letter in zip(page, marks, letters, strict=True):
+                if count == selection.limit:
+                    break
+                if letter in AS_BEFORE:
+                    chunk.same[AS_BEFORE[letter]] += 1
+                    count += 1
+                    continue
+                one = read_record(intake, raw, mark)
+                if not selection.has(one.key, raw.place):
+                    continue
+                count += 1
+                if one.key in chunk.taken or len(chunk) >= CHUNK:
+                    yield _told(connections, chunk)
+                    chunk = Chunk()
+                chunk.add(one)
             if count == selection.limit:
                 break
-    connections.listeners(RecordsRead(len(chunk)))
-    yield chunk
+            if chunk.same.total() >= MOST_SAME:
+                yield _told(connections, chunk)
+                chunk = Chunk()
+    yield _told(connections, chunk)
+
+
+def _told(connections: Connections, chunk: Chunk) -> Chunk:
+    connections.listeners(RecordsRead(len(chunk) + chunk.same.total()))
+    return chunk
+
+
+async def _compared(page: Sequence[RawRecord], seen: Seen | None) -> tuple[Sequence[bytes], bytes]:
+    """The marks of raw records, and the letters that say which are the same as before."""
+    if seen is None:
+        return [b""] * len(page), NEW * len(page)
+    marks = [mark_of(raw.place, raw.fingerprint()) for raw in page]
+    return marks, await seen.compare(marks)
 
 
 async def read_whole(connections: Connections, intake: Intake, selection: Selection) -> Chunk:
@@ -115,23 +155,31 @@ async def _wanted(connections: Connections, intake: Intake, selection: Selection
                 yield one
 
 
-def read_record(intake: Intake, raw: RawRecord) -> Taken | Done:
-    """One record: read and wanted, or skipped, or not readable."""
+def read_record(intake: Intake, raw: RawRecord, mark: bytes = b"") -> Taken | Done:
+    """One record: read and wanted, or skipped, or not readable; `mark` is what is remembered of its bytes."""
     try:
-        return intake.read(raw)
+        return intake.read(raw, mark)
     except Skipped as skipped:
-        return Done(str(skipped), raw.place, "skipped")
+        return Done(str(skipped), raw.place, "skipped", mark=mark)
     except RecordError as error:
         return refusal(raw.place, raw.place, error)
 
 
 async def raw_records(connections: Connections, intake: Intake) -> AsyncGenerator[RawRecord, None]:
     """What a source finds, not read yet. Raises ConfigurationError, StateUnavailable."""
+    async with aclosing(raw_pages(connections, intake)) as pages:
+        async for page in pages:
+            for raw in page:
+                yield raw
+
+
+async def raw_pages(connections: Connections, intake: Intake) -> AsyncGenerator[Sequence[RawRecord], None]:
+    """The same by the page. Raises ConfigurationError, StateUnavailable."""
     project, configured = connections.project, intake.source
     context = SourceContext(connections.redis, project.folder, ZoneInfo(project.file.defaults.timezone))
     source: Source = plugins.load("sources", configured.section.type)(configured.name, configured.options, context)
     try:
-        async for raw in source.raw_records():
-            yield raw
+        async for page in source.raw_pages():
+            yield page
     finally:
         await source.aclose()

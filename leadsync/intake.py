@@ -17,6 +17,7 @@ from leadsync.errors import ConfigurationError, Problem, RecordError
 from leadsync.mapping.mapper import Mapper
 from leadsync.mapping.missing_keys import MissingKeys
 from leadsync.mapping.talk import Noted, talk_since
+from leadsync.mapping.wording import wording_of
 from leadsync.mapping.yaml_mapper import MapperContext, load_mapper
 from leadsync.records import Record
 from leadsync.sources.base import RawRecord
@@ -39,13 +40,17 @@ class PreparedMapping:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A record that was read and is wanted, with its key and how it is mapped; `pushed` is what no source holds."""
+    """A record that was read and is wanted, with its key and how it is mapped; `pushed` is what no source holds.
+
+    `mark` is what is remembered of its bytes once it is accepted (state.seen).
+    """
 
     key: str
     place: str
     record: Record
     mapping: PreparedMapping
     pushed: Mapping[str, Any] | None = None
+    mark: bytes = b""
 
 
 class Skipped(Exception):
@@ -55,16 +60,19 @@ class Skipped(Exception):
 class Intake:
     """Reads and maps the records of one configured source."""
 
-    def __init__(self, source: ConfiguredSource, mappings: Mapping[str | None, PreparedMapping]) -> None:
+    def __init__(
+        self, source: ConfiguredSource, mappings: Mapping[str | None, PreparedMapping], wording: bytes = b""
+    ) -> None:
         self.source = source
+        self.wording = wording
         self._mappings = mappings
         self.missing = MissingKeys()
 
-    def read(self, raw: RawRecord) -> Taken:
+    def read(self, raw: RawRecord, mark: bytes = b"") -> Taken:
         """Read a raw record. Raises RecordError when it cannot be, Skipped when it is not wanted."""
-        return self.take(raw.read(), raw.place)
+        return self.take(raw.read(), raw.place, mark=mark)
 
-    def take(self, record: Record, place: str, pushed: Mapping[str, Any] | None = None) -> Taken:
+    def take(self, record: Record, place: str, pushed: Mapping[str, Any] | None = None, mark: bytes = b"") -> Taken:
         """Give a record its key and its mapping. Raises RecordError, Skipped."""
         mapping = self._mappings.get(record.source) or self._mappings.get(None)
         if mapping is None:
@@ -78,7 +86,7 @@ class Intake:
         key = mapping.mapper.key(record)
         if not mapping.mapper.wanted(record):
             raise Skipped(key)
-        return Taken(key, place, record, mapping, pushed)
+        return Taken(key, place, record, mapping, pushed, mark)
 
     def map(self, taken: Taken, link: Link) -> Mapped:
         """Say what a record wants, given what we remember of it. Raises RecordError."""
@@ -98,11 +106,13 @@ class Intakes:
         self._project = project
         self._catalogue = catalogue
         self._mappings = {one.path: self._prepared(one, mappers[one.path]) for one in mappings_of(project)}
+        self._wording = wording_of(project, mappers.values(), account_zone(catalogue, ZoneInfo("UTC")))
 
     def of(self, name: str) -> Intake:
         """The intake of one source."""
         source = self._project.sources[name]
-        return Intake(source, {value: self._mappings[one.path] for value, one in source.mappings.items()})
+        mappings = {value: self._mappings[one.path] for value, one in source.mappings.items()}
+        return Intake(source, mappings, self._wording)
 
     def for_record(self, record: Record) -> Intake:
         """The intake of the first source that has a mapping for this record. Raises RecordError."""

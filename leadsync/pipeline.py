@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -16,28 +16,31 @@ from zoneinfo import ZoneInfo
 from leadsync.amocrm.catalogue import Catalogue
 from leadsync.amocrm.retry import RetryPolicy
 from leadsync.amocrm.wire import Timeouts
-from leadsync.chunks import CHUNK, Selection, read_chunks
+from leadsync.chunks import Selection
 from leadsync.config.loader import Project, load_project
 from leadsync.errors import ConfigurationError, LeadsyncError, RecordError, StateUnavailable
-from leadsync.events import Listener, RecordsDone, Warned, ignore
+from leadsync.events import Listener, Warned, ignore
 from leadsync.explaining.explanation import Explanation
 from leadsync.explaining.gathering import Gathering
 from leadsync.intake import Intake, Skipped, Taken, compile_mappings, keepable, open_intakes
-from leadsync.planning import count, plan_records
+from leadsync.planning import plan_records
 from leadsync.project import Connections, connect
 from leadsync.pushes import Pushes, closed, push_result
 from leadsync.records import UNKNOWN_SOURCE, Record
+from leadsync.running import count_done, run_records
 from leadsync.safety import Limits, check_safety, safety_warnings
 from leadsync.saved_plan.applying import Applying
 from leadsync.saved_plan.saving import Saving
 from leadsync.state.claims import Claims
+from leadsync.state.contact_index import ContactIndex
 from leadsync.state.persistence import persistence_warnings
 from leadsync.state.refused import Refused
 from leadsync.state.runs import keep_run
-from leadsync.steps import Done, Steps, refusal, refused_of
+from leadsync.steps import Done, Shared, Steps, refusal, refused_of
 from leadsync.sync.account_names import AccountNames
 from leadsync.sync.batch_sizes import BatchSizes
 from leadsync.sync.changes import digest
+from leadsync.sync.contact_list import ContactList
 from leadsync.sync.rebuild import Rebuild, Rebuilt
 from leadsync.sync.recover import SETTLE
 from leadsync.sync.results import Plan, PushResult, RefusedRow, RequestCounter, RunReport
@@ -107,18 +110,33 @@ class Pipeline:
         client, redis, names = self.connections.client, self.connections.redis, self.connections.names
         self.account = await AccountNames.open(client, redis, names)
         self._intakes = await open_intakes(self.project, mappers, self.account)
-        self._claims = await self._stack.enter_async_context(Claims(redis, names))
         country, filters = self.project.file.defaults.country, self.catalogue.account.is_api_filter_enabled
         self._rebuild = Rebuild(client, redis, names, self._intakes.key_fields, country=country, filters=filters)
         await self.rebuild(everything=False)
+        sizes = BatchSizes(redis, names, self.project.file.amocrm.batch_size)
+        await sizes.load()
+        contacts = ContactList(client, ContactIndex(redis, names), country)
+        self._shared = Shared(self.connections, self.account, sizes, contacts, self._rebuild, self._settle)
+        self._lanes: list[tuple[Claims, Steps]] = []
         # A write whose claims have lapsed while it waited its turn must not go out: another process may send it.
-        self.connections.client.guard_writes(self._claims.check)
-        self._sizes = BatchSizes(redis, names, self.project.file.amocrm.batch_size)
-        await self._sizes.load()
-        self._steps = Steps(
-            self.connections, self.account, self._claims, self._sizes, settle=self._settle, rebuild=self._rebuild
-        )
+        client.guard_writes(self._check_claims)
+        self._steps = await self._lane(0)
         self._pushes = await self._stack.enter_async_context(Pushes(self._steps))
+
+    async def _lane(self, number: int) -> Steps:
+        """The steps of a lane, with claims of its own; opened when it is needed first."""
+        while len(self._lanes) <= number:
+            claims = Claims(self.connections.redis, self.connections.names)
+            await self._stack.enter_async_context(claims)
+            self._lanes.append((claims, Steps(self._shared, claims)))
+        return self._lanes[number][1]
+
+    async def _check_claims(self) -> None:
+        claims = [one for one, _ in self._lanes]
+        living = await claims[0].living(one.owner for one in claims)
+        for one in claims:
+            if one.owner not in living:
+                await one.check()
 
     @property
     def catalogue(self) -> Catalogue:
@@ -206,7 +224,7 @@ class Pipeline:
         """
         saving = None if out is None else Saving(Path(out))
         intake = self._intakes.of(self._source(source))
-        steps = Steps(self.connections, self.account, self._claims, self._sizes, promises={}, rebuild=self._rebuild)
+        steps = Steps(self._shared, self._lanes[0][0], promises={})
         selection = Selection(limit, None if record is None else (record,), whole=saving is not None)
         plan = await plan_records(self.connections, steps, intake, selection, saving.add if saving else None)
         plan.warnings += [*await self._warnings(), *intake.missing.warnings(), *steps.taken_warnings()]
@@ -218,7 +236,7 @@ class Pipeline:
     async def explain(self, key: str, source: str | None = None) -> Explanation:
         """Everything about the record of a key; nothing is written. Raises ConfigurationError for an unknown key."""
         sources = list(self.project.sources) if source is None else [self._source(source)]
-        steps = Steps(self.connections, self.account, self._claims, self._sizes, promises={}, rebuild=self._rebuild)
+        steps = Steps(self._shared, self._lanes[0][0], promises={})
         return await Gathering(self.connections, self._intakes, steps, self.account).explain(key, sources)
 
     async def run(
@@ -245,7 +263,7 @@ class Pipeline:
             if applying is None:
                 await self._run(intake, selection, report)
             else:
-                self._count(report, await applying.apply(self._steps, intake))
+                count_done(self.connections, report, await applying.apply(self._steps, intake))
                 report.remarks += [applying.remark] if applying.remark else []
         return report
 
@@ -268,7 +286,7 @@ class Pipeline:
                     await self._drop_vanished(only, refused, report)
             pushed = [one for one in refused if is_pushed(one) and one.record is not None]
             with self._pushes.under_way():
-                self._count(report, await self._retry_pushed(pushed))
+                count_done(self.connections, report, await self._retry_pushed(pushed))
         return report
 
     async def _drop_vanished(self, keys: Collection[str], before: Sequence[Refused], report: RunReport) -> None:
@@ -301,25 +319,9 @@ class Pipeline:
                 await keep_run(self.connections.redis, self.connections.names, report.as_json())
 
     async def _run(self, intake: Intake, selection: Selection, report: RunReport) -> None:
-        others: list[Taken] = []
-        async with aclosing(read_chunks(self.connections, intake, selection)) as chunks:
-            async for chunk in chunks:
-                await self._steps.keep_ended(intake, chunk.ended)
-                done, left = await self._steps.sync(intake, list(chunk.taken.values()))
-                self._count(report, [*chunk.ended, *done])
-                others += left
-                if len(others) >= CHUNK:
-                    self._count(report, await self._steps.finish(intake, others))
-                    others = []
-        self._count(report, await self._steps.finish(intake, others))
-        report.warnings += [*intake.missing.warnings(), *self._steps.taken_warnings()]
-
-    def _count(self, report: RunReport, done: Sequence[Done]) -> None:
-        for one in done:
-            count(report, one)
-            report.created += one.created
-            report.updated += one.updated
-        self.connections.listeners(RecordsDone(len(done)))
+        await run_records(self.connections, self._lane, intake, selection, report)
+        warnings = (one for _, steps in self._lanes for one in steps.taken_warnings())
+        report.warnings += [*intake.missing.warnings(), *dict.fromkeys(warnings)]
 
     def _source(self, name: str | None) -> str:
         sources = self.project.sources

@@ -10,6 +10,7 @@ from leadsync.chunks import Chunk, Selection, read_chunks
 from leadsync.events import RecordsDone
 from leadsync.intake import Intake
 from leadsync.project import Connections
+from leadsync.state.seen import Seen
 from leadsync.steps import Done, Steps, refusal
 from leadsync.sync.batch_sizes import BatchSizes
 from leadsync.sync.changes import RecordPlan, Step
@@ -36,14 +37,15 @@ async def plan_records(
     sizes = BatchSizes(redis, names, connections.project.file.amocrm.batch_size)
     await sizes.load()
     planning = Planning(steps, intake, WriteCost(sizes.copies()))
+    seen = Seen(redis, names, intake.source.name, intake.wording)
     connections.listeners.add(requests)
     try:
-        async with aclosing(read_chunks(connections, intake, selection)) as chunks:
+        async with aclosing(read_chunks(connections, intake, selection, seen)) as chunks:
             async for chunk in chunks:
                 await planning.add(chunk)
                 if planned is not None:
                     planned(chunk)
-                connections.listeners(RecordsDone(len(chunk)))
+                connections.listeners(RecordsDone(len(chunk) + chunk.same.total()))
     finally:
         connections.listeners.remove(requests)
     plan = planning.plan
@@ -64,6 +66,7 @@ class Planning:
 
     async def add(self, chunk: Chunk) -> None:
         """Plan one chunk."""
+        self.plan.outcomes += chunk.same
         plans = await self._steps.plan(self._intake, list(chunk.taken.values()))
         failed = [refusal(one.key, one.place, one.refusal) for one in plans if one.refusal is not None]
         ended = [*chunk.ended, *failed]

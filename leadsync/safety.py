@@ -20,6 +20,7 @@ from leadsync.intake import Intake, Taken
 from leadsync.project import Connections
 from leadsync.sources.base import RawRecord
 from leadsync.state.links import Link, load_links
+from leadsync.state.seen import Seen
 from leadsync.sync.planner import wish_of
 
 FEWEST_KNOWN = 100
@@ -108,7 +109,8 @@ async def count_leads(connections: Connections, intake: Intake, selection: Selec
         mapped = not await _stays_below(limits, connections, intake, glance.sample)
     if not mapped and glance.records <= limits.max_new_leads:
         return counted
-    async with aclosing(read_chunks(connections, intake, selection)) as chunks:
+    seen = Seen(connections.redis, connections.names, intake.source.name, intake.wording)
+    async with aclosing(read_chunks(connections, intake, selection, seen)) as chunks:
         async for chunk in chunks:
             await _count(counted, connections, intake, chunk, mapped=mapped)
     return counted
@@ -151,6 +153,7 @@ async def _stays_below(limits: Limits, connections: Connections, intake: Intake,
 
 
 async def _count(counted: Counted, connections: Connections, intake: Intake, chunk: Chunk, *, mapped: bool) -> None:
+    counted.known += chunk.same["unchanged"]
     links = await load_links(connections.redis, connections.names, list(chunk.taken))
     for key, link in links.items():
         if link.lead_id is None:

@@ -18,7 +18,6 @@ from leadsync.intake import Intake, Taken, account_zone, keepable
 from leadsync.mapping.found_notes import FoundNote, noted_in
 from leadsync.project import Connections
 from leadsync.state.claims import Claims
-from leadsync.state.contact_index import ContactIndex
 from leadsync.state.facts import Fact, remember
 from leadsync.state.journal import Journal
 from leadsync.state.links import Link, link_hash, load_links
@@ -69,6 +68,19 @@ class Done:
     refused: list[RefusedRow] = field(default_factory=list)
     error: RecordError | None = None
     joined: bool = False
+    mark: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all who work for one account in this process have in common. `settle` is in seconds (sync.recover)."""
+
+    connections: Connections
+    account: AccountNames
+    sizes: BatchSizes
+    contacts: ContactList
+    rebuild: Rebuild
+    settle: float = SETTLE
 
 
 class Steps:
@@ -77,37 +89,27 @@ class Steps:
     With `promises` (a plan that is not applied) contacts that earlier records would create are known to later ones.
     """
 
-    def __init__(
-        self,
-        connections: Connections,
-        account: AccountNames,
-        claims: Claims,
-        sizes: BatchSizes,
-        promises: dict[str, str] | None = None,
-        *,
-        settle: float = SETTLE,
-        rebuild: Rebuild | None = None,
-    ) -> None:
-        file, catalogue = connections.project.file, account.catalogue
+    def __init__(self, shared: Shared, claims: Claims, promises: dict[str, str] | None = None) -> None:
+        connections, catalogue = shared.connections, shared.account.catalogue
+        file = connections.project.file
         zone = account_zone(catalogue, ZoneInfo(file.defaults.timezone))
         client, redis, names = connections.client, connections.redis, connections.names
         self._connections = connections
-        self._account = account
+        self._account = shared.account
         self._claims = claims
-        self._rebuild = rebuild
+        self._rebuild = shared.rebuild
         self._turn = asyncio.Lock()  # claims are this process's: two tasks of it would both hold one
         holding = claims if promises is None else None
         filters = catalogue.account.is_api_filter_enabled
         country = file.defaults.country
-        self.contacts = ContactList(client, ContactIndex(redis, names), country)
-        self.matcher = matcher = Matcher(client, redis, names, country, filters, promises, holding, self.contacts)
+        self.matcher = matcher = Matcher(client, redis, names, country, filters, promises, holding, shared.contacts)
         journal = Journal(redis, names)
-        self._recovery = Recovery(client, redis, names, catalogue, zone, journal, claims, settle)
+        self._recovery = Recovery(client, redis, names, catalogue, zone, journal, claims, shared.settle)
         resume = self._recovery.resume if promises is None else None
         found = OpenLeads(client, redis, names, catalogue, None if promises is None else {}, resume)
         leads = SharedLeads(client, redis, names, catalogue, zone, found, holding)
         self._planner = Planner(client, redis, names, catalogue, matcher, zone, leads)
-        sender = Sender(client, redis, names, claims, journal, self._recovery, catalogue, sizes)
+        sender = Sender(client, redis, names, claims, journal, self._recovery, catalogue, shared.sizes)
         self._applier = Applier(sender)
         self.refused = RefusedRecords(redis, names)
         self._warnings: list[str] = []
@@ -183,7 +185,7 @@ class Steps:
         redis, names = self._connections.redis, self._connections.names
         links = await load_links(redis, names, [one.key for one in taken])
         unknown = [key for key, link in links.items() if link.lead_id is None]
-        if unknown and self._rebuild is not None and await self._rebuild.catch_up():
+        if unknown and await self._rebuild.catch_up():
             links |= await load_links(redis, names, unknown)
         links |= await self._noted_again([one for one in taken if links[one.key].restored], links)
         await self._account.settle()

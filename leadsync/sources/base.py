@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,6 +13,9 @@ from pydantic import BaseModel, ConfigDict
 from redis.asyncio import Redis
 
 from leadsync.records import Record
+
+PAGE = 500
+"""Raw records of a page at most, where the source does not say otherwise."""
 
 
 class SourceOptions(BaseModel):
@@ -64,6 +67,17 @@ class Source(ABC):
     @abstractmethod
     def raw_records(self) -> AsyncIterator[RawRecord]:
         """Every record there is now, one by one, with bounded memory. Raises ConfigurationError, StateUnavailable."""
+
+    async def raw_pages(self) -> AsyncIterator[Sequence[RawRecord]]:
+        """The same records by the handful, for a source that finds them so."""
+        page: list[RawRecord] = []
+        async for raw in self.raw_records():
+            page.append(raw)
+            if len(page) == PAGE:
+                yield page
+                page = []
+        if page:
+            yield page
 
     async def aclose(self) -> None:
         """Let go of what the source opened by itself."""

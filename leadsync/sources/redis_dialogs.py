@@ -78,10 +78,20 @@ class RedisDialogs(Source):
 
     async def raw_records(self) -> AsyncIterator[RawRecord]:
         """Every record there is now; SCAN's repetitions are dropped. Raises StateUnavailable."""
+        async for page in self.raw_pages():
+            for raw in page:
+                yield raw
+
+    async def raw_pages(self) -> AsyncIterator[Sequence[RawRecord]]:
+        """The same by the page. Raises StateUnavailable."""
         with self._redis_errors():
             async for keys in self._pages():
-                for found in await self._read(keys):
-                    yield self._raw_record(found)
+                values: Any = await self._redis.mget(keys) if keys else []
+                texts = [
+                    StoredText(self._reader, key, one) for key, one in zip(keys, values, strict=True) if one is not None
+                ]
+                others = [key for key, one in zip(keys, values, strict=True) if one is None]
+                yield [*texts, *map(self._raw_record, await self._read(others))] if others else texts
 
     async def aclose(self) -> None:
         """Close the connection of the option `url`."""
@@ -103,7 +113,7 @@ class RedisDialogs(Source):
                 return
 
     async def _read(self, keys: Sequence[bytes]) -> list[_Found]:
-        """The values of a page in two round trips: types, then values."""
+        """The values of keys that hold no text, in two round trips: types, then values."""
         typed = await self._typed(keys)
         pipe = self._redis.pipeline(transaction=False)
         for found in typed:

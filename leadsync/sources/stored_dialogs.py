@@ -5,13 +5,22 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from leadsync.errors import UnreadableRecord
 from leadsync.records import TIME_KEYS, Record, moment
 from leadsync.sources.base import RawRecord
-from leadsync.sources.decoding import decode_json, decode_text, fingerprint, json_or_text, placed, record_of
+from leadsync.sources.decoding import (
+    FINGERPRINT_SIZE,
+    decode_json,
+    decode_text,
+    fingerprint,
+    json_or_text,
+    placed,
+    record_of,
+)
 from leadsync.sources.key_pattern import KeyPattern
 
 _TEXTS = frozenset({"id", "source", "user_name", "phone", "email", "product_interest", "conversation_history"})
@@ -107,7 +116,7 @@ class StoredText(Stored):
 
     def fingerprint(self) -> bytes:
         """Of the text."""
-        return fingerprint(b"string", self._value)
+        return blake2b(self._value, digest_size=FINGERPRINT_SIZE, person=b"string").digest()
 
     def _fields(self) -> Mapping[str, Any]:
         data = decode_json(self._value)

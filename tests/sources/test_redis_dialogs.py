@@ -287,13 +287,12 @@ class Interfering(Redis):
 
 async def test_keys_that_vanish_or_change_while_they_are_read(redis: Redis, valkey_server: Valkey) -> None:
     """A vanished key is nothing; a key of another type than a moment ago is a refusal that says: run again."""
-    await redis.set("dialog:gone", "[]")
-    await redis.set("dialog:changed", "[]")
+    await put_hash(redis, "dialog:changed", source="web")
     await put(redis, "dialog:gone-list", "да")
     await put_hash(redis, "dialog:gone-hash", source="web")
 
     async def interfere() -> None:
-        await redis.delete("dialog:gone", "dialog:gone-list", "dialog:gone-hash", "dialog:changed")
+        await redis.delete("dialog:gone-list", "dialog:gone-hash", "dialog:changed")
         await put(redis, "dialog:changed", "да")
 
     async with Interfering(unix_socket_path=str(valkey_server.socket)) as client:
