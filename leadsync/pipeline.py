@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
@@ -23,20 +24,20 @@ from leadsync.events import Listener, Warned, ignore
 from leadsync.explaining.explanation import Explanation
 from leadsync.explaining.gathering import Gathering
 from leadsync.intake import Intake, Skipped, Taken, compile_mappings, keepable, open_intakes
+from leadsync.lanes import Lanes
 from leadsync.planning import plan_records
 from leadsync.project import Connections, connect
 from leadsync.pushes import Pushes, closed, push_result
 from leadsync.records import UNKNOWN_SOURCE, Record
-from leadsync.running import count_done, run_records
+from leadsync.running import Check, count_done, run_records
 from leadsync.safety import Limits, check_safety, safety_warnings
 from leadsync.saved_plan.applying import Applying
 from leadsync.saved_plan.saving import Saving
-from leadsync.state.claims import Claims
 from leadsync.state.contact_index import ContactIndex
 from leadsync.state.persistence import persistence_warnings
 from leadsync.state.refused import Refused
 from leadsync.state.runs import keep_run
-from leadsync.steps import Done, Shared, Steps, refusal, refused_of
+from leadsync.steps import Done, Shared, refusal, refused_of
 from leadsync.sync.account_names import AccountNames
 from leadsync.sync.batch_sizes import BatchSizes
 from leadsync.sync.changes import digest
@@ -117,26 +118,11 @@ class Pipeline:
         await sizes.load()
         contacts = ContactList(client, ContactIndex(redis, names), country)
         self._shared = Shared(self.connections, self.account, sizes, contacts, self._rebuild, self._settle)
-        self._lanes: list[tuple[Claims, Steps]] = []
+        self._lanes = await self._stack.enter_async_context(Lanes(self._shared))
         # A write whose claims have lapsed while it waited its turn must not go out: another process may send it.
-        client.guard_writes(self._check_claims)
-        self._steps = await self._lane(0)
+        client.guard_writes(self._lanes.check)
+        self._steps = await self._lanes.steps(0)
         self._pushes = await self._stack.enter_async_context(Pushes(self._steps))
-
-    async def _lane(self, number: int) -> Steps:
-        """The steps of a lane, with claims of its own; opened when it is needed first."""
-        while len(self._lanes) <= number:
-            claims = Claims(self.connections.redis, self.connections.names)
-            await self._stack.enter_async_context(claims)
-            self._lanes.append((claims, Steps(self._shared, claims)))
-        return self._lanes[number][1]
-
-    async def _check_claims(self) -> None:
-        claims = [one for one, _ in self._lanes]
-        living = await claims[0].living(one.owner for one in claims)
-        for one in claims:
-            if one.owner not in living:
-                await one.check()
 
     @property
     def catalogue(self) -> Catalogue:
@@ -224,7 +210,7 @@ class Pipeline:
         """
         saving = None if out is None else Saving(Path(out))
         intake = self._intakes.of(self._source(source))
-        steps = Steps(self._shared, self._lanes[0][0], promises={})
+        steps = self._lanes.planner()
         selection = Selection(limit, None if record is None else (record,), whole=saving is not None)
         plan = await plan_records(self.connections, steps, intake, selection, saving.add if saving else None)
         plan.warnings += [*await self._warnings(), *intake.missing.warnings(), *steps.taken_warnings()]
@@ -236,7 +222,7 @@ class Pipeline:
     async def explain(self, key: str, source: str | None = None) -> Explanation:
         """Everything about the record of a key; nothing is written. Raises ConfigurationError for an unknown key."""
         sources = list(self.project.sources) if source is None else [self._source(source)]
-        steps = Steps(self._shared, self._lanes[0][0], promises={})
+        steps = self._lanes.planner()
         return await Gathering(self.connections, self._intakes, steps, self.account).explain(key, sources)
 
     async def run(
@@ -259,10 +245,11 @@ class Pipeline:
         selection = applying.selection if applying else Selection(limit, None if record is None else (record,))
         limits = Limits.of(self.project, max_new_leads, max_changed_share)
         async with self._reported(intake.source.name) as report:
-            await check_safety(self.connections, self._intakes.of(intake.source.name), selection, limits)
+            check = partial(check_safety, self.connections, self._intakes.of(intake.source.name), selection, limits)
             if applying is None:
-                await self._run(intake, selection, report)
+                await self._run(intake, selection, report, check)
             else:
+                await check()
                 count_done(self.connections, report, await applying.apply(self._steps, intake))
                 report.remarks += [applying.remark] if applying.remark else []
         return report
@@ -318,10 +305,9 @@ class Pipeline:
             with suppress(StateUnavailable):
                 await keep_run(self.connections.redis, self.connections.names, report.as_json())
 
-    async def _run(self, intake: Intake, selection: Selection, report: RunReport) -> None:
-        await run_records(self.connections, self._lane, intake, selection, report)
-        warnings = (one for _, steps in self._lanes for one in steps.taken_warnings())
-        report.warnings += [*intake.missing.warnings(), *dict.fromkeys(warnings)]
+    async def _run(self, intake: Intake, selection: Selection, report: RunReport, check: Check | None = None) -> None:
+        await run_records(self.connections, self._lanes, intake, selection, report, check)
+        report.warnings += [*intake.missing.warnings(), *self._lanes.taken_warnings()]
 
     def _source(self, name: str | None) -> str:
         sources = self.project.sources

@@ -15,21 +15,24 @@ from dataclasses import dataclass, field
 from leadsync.chunks import CHUNK, Chunk, Selection, read_chunks
 from leadsync.events import RecordsDone
 from leadsync.intake import Intake, Taken
+from leadsync.lanes import MOST, Lanes
 from leadsync.planning import count
 from leadsync.project import Connections
 from leadsync.state.seen import SKIPPED, UNCHANGED, Seen
 from leadsync.steps import Done, Steps
 from leadsync.sync.results import RunReport
 
-LANES = 4
-"""Chunks under way at a time."""
-
-OpenLane = Callable[[int], Awaitable[Steps]]
-"""Gives the steps of a lane by its number; lane 0 is always there."""
+Check = Callable[[Sequence[Chunk] | None], Awaitable[None]]
+"""Asked before the first write, with all chunks where they fit into memory; what it raises stops the run."""
 
 
 async def run_records(
-    connections: Connections, open_lane: OpenLane, intake: Intake, selection: Selection, report: RunReport
+    connections: Connections,
+    lanes: Lanes,
+    intake: Intake,
+    selection: Selection,
+    report: RunReport,
+    check: Check | None = None,
 ) -> None:
     """Bring a source's records in and count them in the report. Raises what Steps.sync raises, and what a source does.
 
@@ -37,14 +40,33 @@ async def run_records(
     """
     seen = Seen(connections.redis, connections.names, intake.source.name, intake.wording)
     async with aclosing(read_chunks(connections, intake, selection, seen)) as chunks:
-        running = Running(connections, intake, report, seen, aiter(chunks))
-        ended = await asyncio.gather(
-            *(running.lane(open_lane, number) for number in range(LANES)), return_exceptions=True
-        )
+        ahead, is_all = await _ahead(chunks) if check is not None else ([], False)
+        if check is not None:
+            await check(ahead if is_all else None)
+        running = Running(connections, intake, report, seen, _after(ahead, chunks))
+        under_way = [running.lane(lanes, number) for number in range(MOST)]
+        ended = await asyncio.gather(*under_way, return_exceptions=True)
     for failed in ended:
         if failed is not None:
             raise failed
-    await running.finish(await open_lane(0))
+    await running.finish(await lanes.steps(0))
+
+
+async def _ahead(chunks: AsyncIterator[Chunk]) -> tuple[list[Chunk], bool]:
+    """The first chunks, and whether they are all; records that did not change take no room."""
+    ahead: list[Chunk] = []
+    async for chunk in chunks:
+        ahead.append(chunk)
+        if sum(map(len, ahead)) >= MOST * CHUNK:
+            return ahead, False
+    return ahead, True
+
+
+async def _after(ahead: Sequence[Chunk], chunks: AsyncIterator[Chunk]) -> AsyncIterator[Chunk]:
+    for chunk in ahead:
+        yield chunk
+    async for chunk in chunks:
+        yield chunk
 
 
 def count_done(connections: Connections, report: RunReport, done: Sequence[Done]) -> None:
@@ -71,11 +93,11 @@ class Running:
     _next: asyncio.Lock = field(default_factory=asyncio.Lock)
     _free: asyncio.Condition = field(default_factory=asyncio.Condition)
 
-    async def lane(self, open_lane: OpenLane, number: int) -> None:
+    async def lane(self, lanes: Lanes, number: int) -> None:
         """Work on one chunk after the other."""
         try:
             while (chunk := await self._taken()) is not None:
-                steps = await open_lane(number)
+                steps = await lanes.steps(number)
                 try:
                     await self._work(steps, chunk)
                 finally:

@@ -71,12 +71,22 @@ class Counted:
         return found
 
 
-async def check_safety(connections: Connections, intake: Intake, selection: Selection, limits: Limits) -> None:
+async def check_safety(
+    connections: Connections,
+    intake: Intake,
+    selection: Selection,
+    limits: Limits,
+    everything: Sequence[Chunk] | None = None,
+) -> None:
     """Raise StartRefused when a run would pass one of its limits; it names the key to change and the flag to pass.
 
-    `intake` must be one of its own: what it counts of missing keys is not the run's.
+    `everything` are all chunks of the run, where they are few enough to be in memory already. `intake` must be one of
+    its own: what it counts of missing keys is not the run's.
     """
-    counted = await count_leads(connections, intake, selection, limits)
+    if everything is None:
+        counted = await count_leads(connections, intake, selection, limits)
+    else:
+        counted = await _count_chunks(connections, intake, everything, limits)
     names = counted.exceeded(limits)
     if names:
         said = "\n  and ".join(_said(name, counted, limits) for name in names)
@@ -113,6 +123,15 @@ async def count_leads(connections: Connections, intake: Intake, selection: Selec
     async with aclosing(read_chunks(connections, intake, selection, seen)) as chunks:
         async for chunk in chunks:
             await _count(counted, connections, intake, chunk, mapped=mapped)
+    return counted
+
+
+async def _count_chunks(connections: Connections, intake: Intake, chunks: Sequence[Chunk], limits: Limits) -> Counted:
+    records = sum(len(one) + one.same.total() for one in chunks)
+    counted = Counted()
+    for chunk in chunks:
+        mapped = limits.max_changed_share < 1 and records >= FEWEST_KNOWN
+        await _count(counted, connections, intake, chunk, mapped=mapped)
     return counted
 
 
