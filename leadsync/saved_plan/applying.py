@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -90,8 +90,7 @@ class Applying:
         links = await load_links(
             self.connections.redis, self.connections.names, list({*saved, *(one.key for one in plans)})
         )
-        ids = {contact_ref(key): link.contact_id for key, link in links.items() if link.contact_id is not None}
-        ids |= {lead_ref(key): link.lead_id for key, link in links.items() if link.lead_id is not None}
+        ids = _made(links, plans)
         now = {one.key: one for one in await self._now(steps, chunk, plans, links)}
         self.left = sum(len(one.changes) for one in now.values())
         ended = {name for one in chunk.ended for name in (one.key, one.place)}
@@ -131,3 +130,13 @@ class Applying:
             "\n".join([f"{shown} does not fit any more, and nothing of it was sent:", *lines]),
             do=f"make a new plan with\n    leadsync dry-run --out {shown}\n  look at it, and apply that one",
         )
+
+
+def _made(links: Mapping[str, Link], plans: Sequence[RecordPlan]) -> dict[str, int]:
+    """The ids of references to what was created since; what is still to be created may have had another id before."""
+    ids = {contact_ref(key): link.contact_id for key, link in links.items() if link.contact_id is not None}
+    ids |= {lead_ref(key): link.lead_id for key, link in links.items() if link.lead_id is not None}
+    changes = [step.change for plan in plans for step in plan.steps if step.change.action == "create"]
+    to_come = {contact_ref(one.key) for one in changes if one.entity == "contact"}
+    to_come |= {lead_ref(one.key) for one in changes if one.entity == "lead"}
+    return {reference: id_ for reference, id_ in ids.items() if reference not in to_come}

@@ -24,9 +24,12 @@ def people_facts(keys: Iterable[str], contact_id: int | str) -> list[Fact]:
     return [(PEOPLE, key, str(contact_id)) for key in keys]
 
 
-def _member_facts(member: Member, contact_id: int | str) -> list[Fact]:
+def _member_facts(person: Person, member: Member, contact_id: int | str) -> list[Fact]:
+    """Whose contact was lost has a lead that is tied to nobody now, until its link call is made: a process may die
+    between the two."""
     name = link_hash(member.key)
-    return [(name, "contact", str(contact_id)), (name, "said_contact", member.wanted.said)]
+    untied = [(name, "linked", "")] if person.was_lost and member.link.linked is not None else []
+    return [(name, "contact", str(contact_id)), (name, "said_contact", member.wanted.said), *untied]
 
 
 def merged_wish(members: Sequence[Member]) -> tuple[WantedContact, dict[str, str]]:
@@ -76,7 +79,7 @@ def plan_new_contact(person: Person) -> Planned:
     for value in wish.values:
         facts += wrote_facts("contact", NEW_ID, [value], owners[value.slot])
     for member in person.members:
-        facts += _member_facts(member, NEW_ID)
+        facts += _member_facts(person, member, NEW_ID)
     change = Change(key, "contact", "create", None, "new person", created_fields(wish), payload)
     return Planned(Step(change, Route.CREATE_CONTACTS, tuple(facts)), (), contact_ref(key))
 
@@ -103,7 +106,7 @@ def plan_known_contact(person: Person, current: Current, wrote: Wrote, country: 
     compared.tags(payload, wish.tags, wish.origins, owners)
     facts = compared.facts + people_facts([key for key in wish.keys if key not in person.foreign], contact_id)
     for member in person.members:
-        facts += _member_facts(member, contact_id)
+        facts += _member_facts(person, member, contact_id)
     return compared.planned(payload, facts, Route.UPDATE_CONTACTS, person.members[0].key)
 
 

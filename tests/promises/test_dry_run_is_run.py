@@ -85,12 +85,12 @@ def sent_bytes(world: World, since: int) -> dict[Call, bytes]:
 
 
 class Days:
-    """Two hundred talks that go on, and salespeople who edit, close, merge and delete."""
+    """Talks that go on, and salespeople who edit, close and delete."""
 
-    def __init__(self, world: World, seed: int) -> None:
+    def __init__(self, world: World, seed: int, count: int = TALKS) -> None:
         self.world = world
         self.dice = random.Random(seed)
-        self.talks = Crowd.of(TALKS, seed).talks
+        self.talks = Crowd.of(count, seed).talks
         headers = {"Authorization": f"Bearer {world.sandbox.long_lived_token()}"}
         self.crm = httpx.AsyncClient(base_url=world.sandbox.url, headers=headers)
         for made in self.talks[:6]:
@@ -99,14 +99,15 @@ class Days:
     async def begin(self, number: int) -> None:
         """What happens before a run: in the first round nothing but the talks themselves."""
         if number:
-            for made in self.dice.sample(self.talks, 80):
+            for made in self.dice.sample(self.talks, len(self.talks) * 2 // 5):
                 self._goes_on(made)
-            for lead in self.dice.sample(self.world.leads(), 60):
+            leads, contacts = self.world.leads(), self.world.contacts()
+            for lead in self.dice.sample(leads, len(leads) // 3):
                 await self._edits("leads", lead["id"], self._lead_edit())
-            for contact in self.dice.sample(self.world.contacts(), 30):
+            for contact in self.dice.sample(contacts, len(contacts) // 4):
                 await self._edits("contacts", contact["id"], self._contact_edit(contact))
-            for kind, body in (("leads", self.world.leads()), ("contacts", self.world.contacts())):
-                gone = {"entity": kind, "id": self.dice.choice(body)["id"]}
+            for kind, bodies in (("leads", leads), ("contacts", contacts)):
+                gone = {"entity": kind, "id": self.dice.choice(bodies)["id"]}
                 (await self.crm.post("/_sandbox/delete", json=gone)).raise_for_status()
         await self.world.store([made.stored for made in self.talks])
 
