@@ -312,6 +312,14 @@ async def test_fifty_people_cost_few_requests(world: World) -> None:
     assert len(world.leads()) == 50
 
 
+async def test_an_account_without_filters(world: World) -> None:
+    """Without amoCRM's paid filters the leads are read one by one, and the same one is joined."""
+    world.sandbox.switches.is_api_filter_enabled = False
+    first = await push(world, telegram())
+    await push(world, talk("3", phone="+79160000000"))
+    assert (await push(world, avito())).lead_id == first.lead_id
+
+
 async def test_one_bad_talk_takes_nobody_along(world: World) -> None:
     """When amoCRM refuses a lead for what one of its talks says, the other makes it alone; the bad one is told."""
     world.write({**OPEN, "lead": {**OPEN["lead"], "fields": {"Тариф": "{{ metadata.plan }}"}}})
@@ -353,6 +361,26 @@ async def test_a_contact_that_was_refused(world: World) -> None:
     assert lead["contacts"] == [contact["id"]]
     assert [len(one.body) for one in world.requests("POST", "/api/v4/leads/link")] == [1]
     assert len(world.notes()) == 2
+
+
+async def test_a_contact_that_is_gone_before_its_lead_is_made(world: World) -> None:
+    """A lead that could not be made at first goes to whoever is that person when it is."""
+    world.write({**OPEN, "lead": {**OPEN["lead"], "fields": {"Тариф": "{{ metadata.plan }}"}}})
+    await world.store([telegram(metadata={"plan": "Рост"})])
+    options = world.sandbox.account.fields["leads"].named("Тариф").options
+    before = list(options)
+    async with world.pipeline() as pipeline:
+        options[:] = [one for one in options if one.value != "Рост"]
+        assert len((await pipeline.run()).refused) == 1
+    world.sandbox.account.remove("contacts", world.contacts()[0]["id"])  # somebody merges contacts by hand
+    async with salesperson(world) as amocrm:
+        survivor = await amocrm.create_contact(name="Анна", phones=[ANNA])
+        lead_id = await amocrm.create_lead(name="Звонок", contact_ids=[survivor], pipeline_id=FUNNEL, status_id=TALKING)
+    options[:] = before
+    async with world.pipeline() as pipeline:
+        assert (await pipeline.retry()).refused == []
+    assert [one["id"] for one in world.leads()] == [lead_id]
+    assert len(world.contacts()) == 1
 
 
 # Redis that forgot everything

@@ -17,7 +17,7 @@ from tests.world import MAPPING, NAMES, World, talk
 
 LEAD: Any = MAPPING["lead"]
 OPEN = {**MAPPING, "lead": {**LEAD, "match": "open"}, "key_field": "ID диалога"}
-ANNA, MAIL = "+79161234567", "anna@example.com"
+ANNA, MAIL, BORIS = "+79161234567", "anna@example.com", "+79162223344"
 STRANGER = talk("0", user_name="Ольга")
 KILLED = -9
 
@@ -112,6 +112,41 @@ async def test_two_change_one_lead(world: World) -> None:
     (lead,) = world.leads()
     assert (lead["id"], lead["price"], lead["fields"]["Город"]) == (first.lead_id, 2, "Казань")
     assert lead["fields"]["Продукт"] in ("AI Lawyer", "AI Analyst")
+
+
+async def test_two_people_join_one_lead(world: World) -> None:
+    """Talks of two contacts of one lead that join it at the same time both leave their key in it."""
+    async with impatient(world) as one, impatient(world) as two:
+        first = await one.push(talk("1", phone=ANNA))
+        boris = await one.connections.client.create_contact(name="Борис", phones=[BORIS])
+        world.sandbox.account.link(("leads", first.lead_id), ("contacts", boris), False)
+        world.sandbox.faults.add("GET /api/v4/leads late seconds=0.1")
+        results = await asyncio.gather(one.push(talk("2", phone=ANNA)), two.push(talk("3", phone=BORIS)))
+    assert {one.lead_id for one in results} == {first.lead_id}
+    (lead,) = world.leads()
+    assert sorted(lead["fields"]["ID диалога"].split(" + ")) == ["telegram:1", "telegram:2", "telegram:3"]
+
+
+async def test_a_lead_that_is_still_looked_for_is_not_taken_for_a_strangers(world: World) -> None:
+    """A talk that joins a lead whose answer was lost leaves it to the talk that made it, whose mapping says `none`."""
+    source = {"type": "redis-dialogs", "match": "dialog:*", "mapping": {"web": "mapping.yaml", "telegram": "none.yaml"}}
+    world.write({name: part for name, part in OPEN.items() if name != "key_field"}, sources={"redis-dialogs": source})
+    (world.folder / "none.yaml").write_text(
+        (world.folder / "mapping.yaml").read_text(encoding="utf-8").replace("match: open", "match: none")
+    )
+    await made_by_hand(world)
+    async with impatient(world) as one, impatient(world) as two:
+        assert (await one.push(STRANGER)).success
+        world.sandbox.faults.add("POST /api/v4/leads drop_after nth=1")
+        world.sandbox.faults.add("GET /api/v4/leads 500_before nth=1 times=9")
+        assert not (await one.push(talk("1", phone=ANNA))).success
+        assert await world.redis.hlen(NAMES.name("journal")) == 1
+        world.sandbox.faults.clear()
+        second = await two.push(talk("2", "Это снова я", source="web", email=MAIL))
+        first = await one.push(talk("1", phone=ANNA))
+    assert (first.success, second.success) == (True, True)
+    assert first.lead_id == second.lead_id
+    assert (len(world.leads()), len(world.notes())) == (2, 3)
 
 
 def crowd_of(people: int, talks: int, dice: random.Random) -> list[dict[str, Any]]:
