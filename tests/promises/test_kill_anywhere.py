@@ -13,8 +13,6 @@ from tests.promises.worker import Fate, Life, live, push, run
 from tests.world import World
 
 KILLED = -9
-OPENING = 6
-"""Requests in which a process learns the account's names."""
 
 
 async def test_one_life_is_enough_without_trouble(world: World, seed: int) -> None:
@@ -55,7 +53,7 @@ async def _killed_somewhere(world: World, dice: random.Random) -> int:
         return await live(run, world.folder, Fate(from_open=dice.randint(1, 450)))
     life, log = Life(run, world.folder), world.sandbox.requests
     ended = asyncio.create_task(life.end())
-    reached = asyncio.create_task(log.reached(log.total + OPENING + dice.randint(1, 20)))
+    reached = asyncio.create_task(log.reached(log.total + dice.randint(1, 20)))
     await asyncio.wait({ended, reached}, return_when=asyncio.FIRST_COMPLETED)
     reached.cancel()
     life.kill()
