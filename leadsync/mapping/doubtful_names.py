@@ -84,7 +84,10 @@ def _doubts(source: str) -> Iterator[tuple[str, int, str]]:
         unknown = meta.find_undeclared_variables(tree) - RECORD_NAMES - _parser().globals.keys()
     except (TemplateError, RecursionError):
         return  # told as a mistake of the template
-    allowed = {id(name) for node in tree.find_all((nodes.Filter, nodes.Test)) for name in _allowed(node)}
+    asking: list[nodes.Filter | nodes.Test] = [*tree.find_all(nodes.Filter), *tree.find_all(nodes.Test)]
+    allowed = {
+        id(name) for node in tree.find_all((nodes.Filter, nodes.Test)) for name in _allowed(node.name, node.node)
+    }
     told = set[str]()
     for node in tree.find_all(nodes.Name):
         near = nearest(node.name, RECORD_NAMES) if node.name in unknown - told and id(node) not in allowed else None
@@ -93,7 +96,7 @@ def _doubts(source: str) -> Iterator[tuple[str, int, str]]:
             yield node.name, node.lineno, near
 
 
-def _allowed(node: nodes.Filter | nodes.Test) -> Iterator[nodes.Name]:
+def _allowed(called: str, node: nodes.Expr | None) -> Iterator[nodes.Name]:
     """The names for whose absence `| default(…)` or `is defined` allows."""
-    if node.name in _ALLOWING | PRESENCE and node.node is not None:
-        yield from [node.node] if isinstance(node.node, nodes.Name) else node.node.find_all(nodes.Name)
+    if called in _ALLOWING | PRESENCE and node is not None:
+        yield from [node] if isinstance(node, nodes.Name) else node.find_all(nodes.Name)

@@ -148,6 +148,8 @@ async def test_exit_code_77_means_log_in(world: World) -> None:
     await world.log_in()
     assert (await run(world.folder, "run")).code == 0
     world.sandbox.oauth.revoke_all()
+    assert (await run(world.folder, "run")).code == 0  # nothing changed: nobody is asked
+    await world.store([talk("1", budget=7000)])
     assert (await run(world.folder, "run")).code == 77
 
 
@@ -183,17 +185,17 @@ async def test_every_mistake_of_the_files_at_once(world: World) -> None:
     assert world.writes() == []
 
 
-async def test_templates_and_names_in_one_round(world: World) -> None:
-    """A mistake in a template and a name that the account lacks are told together, from the first line to the last."""
+async def test_templates_before_names(world: World) -> None:
+    """The mistakes of all templates are told together, and nobody is asked for the names of a file that is broken."""
     lead = {"name": "{{ id | shout }}", "pipeline": "Воронко", "price": "{{ budget | shout }}"}
     world.write(MAPPING | {"lead": lead})
-    ended = await run(world.folder, "run")
-    assert ended.code == 78
-    lines = [int(line.split(":")[1]) for line in ended.err.splitlines() if line.startswith("mapping.yaml:")]
-    assert len(lines) == 3
-    assert lines == sorted(lines)
-    assert "Воронка" in ended.err
-    assert ended.err.count("shout") >= 2
+    broken = await run(world.folder, "run")
+    assert (broken.code, broken.err.count("| shout")) == (78, 2)
+    assert world.requests() == []
+    world.write(MAPPING | {"lead": {"name": "{{ id }}", "pipeline": "Воронко"}})
+    misnamed = await run(world.folder, "run")
+    assert misnamed.code == 78
+    assert "did you mean «Воронка»?" in misnamed.err
 
 
 async def test_exit_code_1_means_failed(world: World) -> None:
