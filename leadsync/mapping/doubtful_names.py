@@ -84,7 +84,6 @@ def _doubts(source: str) -> Iterator[tuple[str, int, str]]:
         unknown = meta.find_undeclared_variables(tree) - RECORD_NAMES - _parser().globals.keys()
     except (TemplateError, RecursionError):
         return  # told as a mistake of the template
-    asking: list[nodes.Filter | nodes.Test] = [*tree.find_all(nodes.Filter), *tree.find_all(nodes.Test)]
     allowed = {
         id(name) for node in tree.find_all((nodes.Filter, nodes.Test)) for name in _allowed(node.name, node.node)
     }
