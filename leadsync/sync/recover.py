@@ -63,6 +63,9 @@ class Recovery:
         entries = await self.journal.entries()
         living = await self.claims.living(one.owner for one in entries) - {self.claims.owner}
         left = [one for one in entries if one.owner not in living or claims_of(one) & self.claims.held]
+        # Who made a contact does not claim it, so another may hold it while a lead for it is being sent.
+        busy = {one.id for one in await self._flying([one for one in left if one.owner in living])}
+        left = [one for one in left if one.id not in busy]
         for entry in left:
             await self.settle_entry(entry)
         return len(left)
@@ -134,6 +137,8 @@ class Recovery:
 
     async def _flying(self, entries: Sequence[Entry]) -> list[Entry]:
         """Those of these batches that are just being sent: by a living owner who holds them and is not looking yet."""
+        if not entries:
+            return []
         looked_for = await self.journal.looked_for()
         flying = [one for one in entries if one.id not in looked_for]
         living = await self.claims.living(one.owner for one in flying)
