@@ -8,7 +8,9 @@ import pytest
 
 from leadsync.amocrm import AmoCRMClient, LongLivedToken
 from leadsync.amocrm.catalogue import LOST, WON
+from leadsync.errors import StartRefused
 from leadsync.sync.changes import lead_ref
+from tests.pipeline.saved_plans import apply, save
 from tests.world import MAPPING, World, talk
 
 LEAD: Any = MAPPING["lead"]
@@ -254,6 +256,27 @@ async def test_a_dry_run_remembers_what_earlier_records_would_make(world: World)
     assert {joined.key, joined.lead} & {lead_ref("telegram:1"), lead_ref("avito:2")} == {joined.lead}
 
 
+async def test_a_saved_plan_with_talks_that_join(world: World) -> None:
+    """A plan that is saved keeps what joins what: applied it makes one lead a person, applied again nothing; when the
+    lead that a talk would join was closed since, it is refused."""
+    await push(world, telegram())
+    boris = {"phone": "+79162223344"}
+    await world.store([telegram(), avito(), talk("8", **boris), talk("9", "Алло", **boris)])
+    await save(world)
+    report = await apply(world)
+    assert (len(world.leads()), len(world.notes())) == (2, 4)
+    assert report.created == {"contacts": 1, "leads": 1, "notes": 3}
+    before = len(world.writes())
+    await apply(world)
+    assert len(world.writes()) == before
+    await world.store([avito("5")])
+    await save(world)
+    edit(world, world.leads()[0]["id"], status_id=LOST)
+    with pytest.raises(StartRefused):
+        await apply(world)
+    assert len(world.writes()) == before
+
+
 async def test_none_and_open_side_by_side(world: World) -> None:
     """A talk whose mapping says `none` makes its own lead all the same, and one that says `open` may join that."""
     world.write(MAPPING)
@@ -323,7 +346,7 @@ async def test_an_account_without_filters(world: World) -> None:
 async def test_one_bad_talk_takes_nobody_along(world: World) -> None:
     """When amoCRM refuses a lead for what one of its talks says, the other makes it alone; the bad one is told."""
     world.write({**OPEN, "lead": {**OPEN["lead"], "fields": {"Тариф": "{{ metadata.plan }}"}}})
-    await world.store([avito(metadata={"plan": "Рост"}), telegram(budget=3, metadata={"plan": "Старт"})])
+    await world.store([avito(metadata={"plan": "Рост"}), telegram(budget=3)])
     options = world.sandbox.account.fields["leads"].named("Тариф").options
     before = list(options)
     async with world.pipeline() as pipeline:
@@ -338,7 +361,7 @@ async def test_one_bad_talk_takes_nobody_along(world: World) -> None:
     async with world.pipeline() as pipeline:
         await pipeline.retry()
     (lead,) = world.leads()
-    assert lead["fields"] == {"Тариф": "Старт"}
+    assert lead["fields"] == {"Тариф": "Рост"}
     assert sorted(notes_of(world, lead["id"])) == ["user: Здравствуйте", "user: Это снова я"]
     assert await world.refused() == []
 
