@@ -143,19 +143,19 @@ class Pipeline:
 
     # One record at a time
 
-    async def push(self, record: Mapping[str, Any] | Record) -> PushResult:
+    async def push(self, record: Mapping[str, Any] | Record, *, patience: float | None = None) -> PushResult:
         """Bring one record into the CRM; pushes at the same time share batches.
 
         Never raises for a fault of the record or of the CRM: it says so in the result, and the record is kept among the
-        refused ones.
+        refused ones. After `patience` seconds the same is done for a record that is still on its way, which goes on.
         """
         if self._pushes.is_closed:
             # Redis is closed too: there is nowhere to keep the record.
-            return PushResult(False, None, None, str(closed()))
+            return PushResult(False, None, None, str(closed()), closed().remedy)
         with self._pushes.under_way():
-            return push_result(await self._push(record))
+            return push_result(await self._push(record, patience))
 
-    async def _push(self, record: Mapping[str, Any] | Record) -> Done:
+    async def _push(self, record: Mapping[str, Any] | Record, patience: float | None = None) -> Done:
         try:
             read = record if isinstance(record, Record) else self._read_pushed(record)
             intake = self._intakes.for_record(read)
@@ -165,11 +165,11 @@ class Pipeline:
         except RecordError as error:
             return await self._keep_pushed(record, error)
         try:
-            return await self._pushes.push(intake, taken)
+            return await self._pushes.push(intake, taken, patience)
         except LeadsyncError as error:
             await self._keep_failed(intake, taken, error)
             row = RefusedRow(taken.key, taken.place, None, error.what, error.do)
-            return Done(taken.key, taken.place, "failed", refused=[row])
+            return Done(taken.key, taken.place, "failed", refused=[row], remedy=error.remedy)
 
     def _read_pushed(self, raw: Mapping[str, Any]) -> Record:
         return Record.from_mapping(raw, zone=ZoneInfo(self.project.file.defaults.timezone))

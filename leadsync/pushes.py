@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Self
 
-from leadsync.errors import StateUnavailable
+from leadsync.errors import AmoCRMUnknownOutcome, StateUnavailable
 from leadsync.intake import Intake, Taken
 from leadsync.steps import FIRST_WAIT, LONGEST_WAIT, Done, Steps
 from leadsync.sync.results import PushResult, RefusedRow
@@ -82,14 +82,22 @@ class Pushes:
                 async with asyncio.timeout(seconds):
                     await self._finished.wait()
 
-    async def push(self, intake: Intake, taken: Taken) -> Done:
-        """Bring one record in. Raises AmoCRMAPIError, StateUnavailable."""
+    async def push(self, intake: Intake, taken: Taken, patience: float | None = None) -> Done:
+        """Bring one record in. Raises AmoCRMAPIError, StateUnavailable; after `patience` seconds AmoCRMUnknownOutcome.
+
+        A record whose caller has lost patience goes on: others may share its requests.
+        """
         if self.is_closed:
             raise closed()
         done: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
         self._queue.append(_Push(intake, taken, done))
         self._came.set()
-        return await done
+        try:
+            async with asyncio.timeout(patience):
+                return await done
+        except TimeoutError:
+            what = f"amoCRM did not take the record within {patience:g} s"
+            raise AmoCRMUnknownOutcome(what, do="push it again, or `leadsync failed retry`") from None
 
     async def _work(self) -> None:
         waiting: list[_Push] = []
@@ -172,7 +180,7 @@ def push_result(done: Done) -> PushResult:
         message = "; ".join(map(_sentence, done.refused))
     else:
         message = f"the talk joined lead {done.lead_id}" if done.joined else SAID[done.outcome]
-    return PushResult(not failed, done.lead_id, done.contact_id, message)
+    return PushResult(not failed, done.lead_id, done.contact_id, message, done.remedy if failed else None)
 
 
 def _sentence(row: RefusedRow) -> str:

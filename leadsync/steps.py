@@ -69,6 +69,7 @@ class Done:
     error: RecordError | None = None
     joined: bool = False
     mark: bytes = b""
+    remedy: Remedy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,7 +316,8 @@ class Steps:
             logger.info("lead %d was created", applied.lead_id)
             self._connections.listeners(LeadCreated(applied.lead_id, applied.contact_id))
         if applied.refused:
-            done.outcome = "failed"
+            done.outcome, first = "failed", applied.refused[0].remedy
+            done.remedy = first if first is Remedy.WAIT else Remedy.FIX_RECORD  # amoCRM did answer for this item
             done.refused = [refusal_row(plan.key, plan.place, one) for one in applied.refused]
         return done
 
@@ -353,7 +355,7 @@ def _stumbled(error: Exception) -> RecordError:
 def refusal(key: str, place: str, error: RecordError) -> Done:
     """A record that cannot go on."""
     row = RefusedRow(key, place, error.field, error.what, error.do, _where(error))
-    return Done(key, place, "failed", refused=[row], error=error)
+    return Done(key, place, "failed", refused=[row], error=error, remedy=error.remedy)
 
 
 def _where(error: RecordError) -> str | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from leadsync.errors import Remedy
 from leadsync.events import Event, RequestFinished
 from leadsync.sync.changes import Change, Joined, Kept, Outcome, Route
 from leadsync.sync.send import NotAccepted
@@ -29,8 +30,8 @@ class RefusedRow:
 
 @dataclass(slots=True)
 class Plan:
-    """What a run would do. `outcomes` counts records by what becomes of them; `reasons` says of keys why nothing is done
-    for them where one might expect it.
+    """What a run would do. `outcomes` counts records by what becomes of them; `reasons` says of keys why nothing is
+    done for them where one might expect it.
 
     `requests` is what a run would ask of amoCRM: `reads` to look things up, as planning did, and `writes` to send the
     changes. A run soon after is spared what planning has found out for good (the list of the account's contacts); it
@@ -116,12 +117,17 @@ class RunReport:
 
 @dataclass(frozen=True, slots=True)
 class PushResult:
-    """What became of one pushed record; `message` says it in a sentence."""
+    """What became of one pushed record; `message` says it in a sentence.
+
+    `remedy` of one that failed says whose fault it is: the record's or its mapping's (FIX_RECORD, FIX_MAPPING), or that
+    of amoCRM, Redis or the login, and then the same record may go through later as it is.
+    """
 
     success: bool
     lead_id: int | None
     contact_id: int | None
     message: str
+    remedy: Remedy | None = None
 
 
 class RequestCounter:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from leadsync.errors import Remedy
 from leadsync.pipeline import Pipeline
 from leadsync.sandbox import Sandbox
 from leadsync.sync.results import PushResult
@@ -245,3 +246,28 @@ async def test_a_push_after_the_end_is_answered(world: World) -> None:
     result = await asyncio.wait_for(pipeline.push(talk("1")), 20)
     assert not result.success
     assert "closed" in result.message
+
+
+async def test_patience_with_a_slow_crm(world: World) -> None:
+    """Whoever waits no longer gets a result that says so, with the record kept; once it is in after all, it is not."""
+    world.sandbox.faults.add("POST /api/v4/leads late seconds=0.6 nth=1")
+    async with world.pipeline() as pipeline:
+        result = await pipeline.push(talk("1"), patience=0.3)
+        assert (result.success, result.remedy) == (False, Remedy.LOOK)
+        assert "within 0.3 s" in result.message
+        assert [one.key for one in await world.refused()] == ["telegram:1"]
+        assert (await pipeline.push(talk("2"))).success  # it goes after the first
+    assert (len(world.leads()), await world.refused()) == (2, [])
+
+
+async def test_whose_fault_a_push_is(world: World) -> None:
+    """A result says whether the record is at fault or something that passes, however it came to be refused."""
+    async with world.pipeline() as pipeline:
+        good = await pipeline.push(talk("1"))
+        unread = await pipeline.push(talk("2") | {"messages": 7})
+        mapped = await pipeline.push(talk("3", phone="123"))
+        world.sandbox.faults.add("* /api/* 429")
+        busy = await pipeline.push(talk("5"))
+    late = await pipeline.push(talk("6"))
+    found = [one.remedy for one in (good, unread, mapped, busy, late)]
+    assert found == [None, *[Remedy.FIX_RECORD] * 2, Remedy.WAIT, Remedy.WAIT]
