@@ -1,0 +1,1 @@
+"""Benchmarks: `python -m tests.benchmarks` measures what issue tables and the README say about speed."""

@@ -1,0 +1,104 @@
+"""New talks: how many requests they take, beside what other clients take, and how long these are on the wire."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import orjson
+
+from leadsync.sync.contact_list import FRESH
+from tests.benchmarks.crm import ALLOWED, ANSWER, running_crm
+from tests.benchmarks.figures import Figure, ratio
+from tests.benchmarks.options import Options
+from tests.benchmarks.pace import most_in_a_second
+from tests.benchmarks.peers.environment import AIOAMOCRM, PEERS, Peer, peers_python
+from tests.benchmarks.place import Place, open_place, run
+from tests.benchmarks.talks import store_talks, talk
+
+
+def requests(options: Options) -> list[Figure]:
+    """Requests of new talks, on an empty memory and on a warm one, and the requests of the peers."""
+    contacts, talks, sample = options.size((20_000, 1000, 100), (600, 60, 6))
+    with open_place(contacts) as place:
+        cold = _requests_of_run(place, 0, talks)
+        time.sleep(0 if options.quick else FRESH + 1)  # what the index knows is no longer news
+        warm = _requests_of_run(place, talks, talks)
+    taken = {one.name: _requests_of_peer(one, contacts, sample) * talks / sample for one in PEERS}
+    best = min(taken, key=lambda name: taken[name])
+    batches = _requests_of_peer(AIOAMOCRM, contacts, talks, "batches")
+    others = ", ".join(f"{name} {count:.0f}" for name, count in taken.items())
+    scaled = f"measured on {sample} talks and scaled to {talks}"
+    return [
+        Figure("requests, first run", (cold,), "", options.at_most(110), f"{talks} new talks, {contacts} contacts"),
+        ratio(
+            "first run, leadsync / best peer's natural use",
+            [cold],
+            [taken[best]],
+            options.at_most(110 / 4000),
+            unit="requests",
+            names=f"leadsync / {best} ({others}; {scaled})",
+        ),
+        ratio(
+            "first run, leadsync / best peer in batches",
+            [cold],
+            [batches],
+            unit="requests",
+            names="leadsync / aioamocrm with one search a talk and writes by 250",
+        ),
+        Figure("requests, other new talks later", (warm,), "", options.at_most(25), "the index is warm, 31 s old"),
+    ]
+
+
+def wire(options: Options) -> list[Figure]:
+    """Seconds from the first request to the end of the last, at the shipped rate, with amoCRM's own limit in force."""
+    contacts, talks, answer = options.size((20_000, 1000, ANSWER), (600, 60, 0.05))
+    took: list[float] = []
+    least: list[float] = []
+    peaks: list[float] = []
+    refused: list[float] = []
+    for _ in options.times(3):
+        with open_place(contacts) as place:
+            place.set_up(requests_per_second=6.5)
+            place.crm.turn(rate=ALLOWED)
+            place.crm.slow_down(answer)
+            store_talks(place.redis, 0, talks)
+            moments = place.process("leadsync_run.py").json["requests"]
+            took.append(max(ended for _, ended in moments) - min(began for began, _ in moments))
+            least.append(len(moments) / ALLOWED)
+            peaks.append(most_in_a_second(place.crm.arrivals()))
+            refused.append(place.crm.refusals())
+    names = f"leadsync at 6.5 a second, answers of {answer * 1000:.0f} ms / its requests ÷ 7"
+    return [
+        ratio("seconds on the wire / requests ÷ 7", took, least, options.at_most(1.15), names=names),
+        Figure("most requests in any second", tuple(peaks), "", options.at_most(ALLOWED)),
+        Figure("refused with 429", tuple(refused)),
+    ]
+
+
+def _requests_of_run(place: Place, first: int, talks: int) -> int:
+    store_talks(place.redis, first, talks)
+    place.crm.forget_requests()
+    report = place.leadsync("run", "--format", "json").json
+    if set(report["created"].values()) != {talks}:
+        raise RuntimeError(f"the run made {report['created']} of {talks} talks")
+    return place.crm.total()
+
+
+def _requests_of_peer(peer: Peer, contacts: int, talks: int, *way: str) -> int:
+    """How many requests a peer makes for new talks on an account of so many contacts."""
+    python = peers_python()
+    with running_crm(contacts) as crm:
+        run([python, str(peer.script), crm.url, crm.token, str(_talks_file(crm.folder, talks)), *way], crm.folder)
+        made = crm.made()
+        if made != dict.fromkeys(("contacts", "leads", "notes", "links"), talks):
+            raise RuntimeError(f"{peer.name} made {made} of {talks} talks")
+        return crm.total()
+
+
+def _talks_file(folder: Path, talks: int) -> Path:
+    path = folder / "talks.jsonl"
+    lines: Sequence[bytes] = [orjson.dumps(talk(number)) for number in range(talks)]
+    path.write_bytes(b"\n".join(lines))
+    return path
