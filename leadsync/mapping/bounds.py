@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from jinja2.exceptions import TemplateRuntimeError
@@ -36,6 +37,10 @@ _PERCENT_WIDTH = re.compile(r"%(?:\([^)]*\))?[-+ #0]*(\d+|\*)?(?:\.(\d+|\*))?")
 _DIGITS = re.compile(r"\d+")
 
 
+_SINGLE = frozenset({bool, int, float, datetime})
+"""What has neither characters nor items."""
+
+
 class TooMuch(TemplateRuntimeError):
     """A template went over a bound."""
 
@@ -62,6 +67,14 @@ class Work:
         """Take the steps that handling a value costs: its items and its texts, at any depth."""
         if type(value) is str:
             self.spend(1 + (len(value) >> 6))
+        elif type(value) in _SINGLE:
+            self.spend(1)
+        else:
+            self._handle_all(value)
+
+    def _handle_all(self, value: Any) -> None:
+        if type(value) is tuple and all(type(item) is Message for item in value):  # the talk, which most filters get
+            self.spend(1 + 2 * len(value) + sum(len(item.text) >> 6 for item in value))
             return
         waiting = [value]
         while waiting:
@@ -80,7 +93,7 @@ class Work:
         """What a loop goes over, each pass paid for; none has no items."""
         if items is None:
             return ()
-        if isinstance(items, Collection):
+        if type(items) is tuple or isinstance(items, Collection):
             self.spend(len(items))
             return items
         return self._one_by_one(items)

@@ -21,23 +21,30 @@ class Origin:
     message: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # one for every value of every record: frozen, it takes five times as long
 class DesiredValue:
-    """One value for one target. `target` is `name`, `price`, … or a custom field's name, code or id as the mapping
-    writes it; `text` is never empty (an empty value is not sent, so it does not stand here). `expression` and `message`
-    are those of Origin."""
+    """One value for one target; it never changes. `target` is `name`, `price`, … or a custom field's name, code or id
+    as the mapping writes it; `text` is never empty (an empty value is not sent, so it does not stand here)."""
 
     target: str
     text: str
     write: WriteMode
-    place: Place
-    expression: str = ""
-    message: int | None = None
+    origin: Origin
 
     @property
-    def origin(self) -> Origin:
-        """What the value comes from."""
-        return Origin(self.expression, self.place, self.message)
+    def place(self) -> Place:
+        """Where in the mapping it is asked for."""
+        return self.origin.place
+
+    @property
+    def expression(self) -> str:
+        """What the mapping says."""
+        return self.origin.expression
+
+    @property
+    def message(self) -> int | None:
+        """The message that gave it, where a single one did."""
+        return self.origin.message
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,7 @@ class MappingEnvironment(ImmutableSandboxedEnvironment):
         self.work = bounds.Work()
         self.missing: dict[str, None] = {}
         self.heard = Heard()
+        self._shared = Context(self, {}, None, {})
         del self.globals["lipsum"]  # random as well
         self.tests["none"] = is_none
         tests: dict[str, Any] = cast(Any, self.tests)
@@ -82,6 +83,12 @@ class MappingEnvironment(ImmutableSandboxedEnvironment):
         self.filters = {name: self._limited(name, function) for name, function in (own | plugin_filters()).items()}
         self.filters.update({GET: self._get, PEEK: self._peek, CUT: self._cut})
         self.filters.update({COUNTED: self.work.counted, JOINED: self._joined})
+
+    def context_of(self, values: dict[str, Any]) -> Context:
+        """The context of a record's values: the same one for all templates that set nothing in it."""
+        if self._shared.parent is not values:
+            self._shared = Context(self, values, None, {})
+        return self._shared
 
     # Looking into data
 
@@ -227,7 +234,10 @@ class MappingEnvironment(ImmutableSandboxedEnvironment):
         @wraps(function)
         def limited(*args: Any, **kwargs: Any) -> Any:
             value = args[at] if len(args) > at else None
-            if value is None or isinstance(value, Missing):
+            if type(value) is str:
+                more = len(value) >> 6
+                work.spend(1 + more * (_OWN_FILTER_STEPS if own else 1))
+            elif value is None or isinstance(value, Missing):
                 work.spend(1)
                 if blanks_none:
                     return ""

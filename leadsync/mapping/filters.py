@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 CLIENT = "user"
 """The role whose messages hold the client's own phone; a bot or manager gives the firm's."""
 
+_USUAL = "%d.%m.%Y %H:%M"
+
 
 @pass_environment
 def phone(environment: MappingEnvironment, value: Any) -> str:
@@ -37,14 +39,17 @@ def email(value: Any) -> str:
 
 
 @pass_environment
-def as_datetime(environment: MappingEnvironment, value: Any, format: str = "%d.%m.%Y %H:%M") -> str:
+def as_datetime(environment: MappingEnvironment, value: Any, format: str = _USUAL) -> str:
     """A time in the project's zone, `01.11.2026 12:00`; a text that is no time stays as it is."""
     if value is None:
         return ""
     at = value if isinstance(value, datetime) else moment(value, environment.project.zone)
     if at is None:
         return str(value)
-    return at.astimezone(environment.project.zone).strftime(format)
+    local = at.astimezone(environment.project.zone)
+    if format == _USUAL and local.year >= 1000:  # what strftime says, in a third of the time
+        return f"{local.day:02}.{local.month:02}.{local.year} {local.hour:02}:{local.minute:02}"
+    return local.strftime(format)
 
 
 @pass_environment

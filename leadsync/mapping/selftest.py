@@ -216,7 +216,7 @@ def _made(part: DesiredContact | DesiredLead, name: str) -> list[DesiredValue]:
     """What was made for a name: a value, or several phones, e-mails or tags."""
     if name == "tags":
         origins = [(text, part.tag_origins.get(text, _NOWHERE)) for text in part.tags]
-        return [DesiredValue("tags", text, "update", one.place, one.expression) for text, one in origins]
+        return [DesiredValue("tags", text, "update", one) for text, one in origins]
     if isinstance(part, DesiredContact) and name in ("phone", "email"):
         return list(part.phones if name == "phone" else part.emails)
     return [one for one in part.values if one.target == name]

@@ -15,6 +15,8 @@ from leadsync.mapping.environment import COUNTED, CUT, GET, JOINED, PEEK, PRESEN
 _DEFAULTS = frozenset({"default", "d"})
 _FOREIGN = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends, nodes.Block)
 
+_LEAVING_NOTHING = (nodes.Output, nodes.For, nodes.If)
+
 AnyNode = TypeVar("AnyNode", bound=nodes.Node)
 
 
@@ -54,6 +56,11 @@ def _unknown(kind: str, name: str, line: int, known: Any) -> Iterator[Mistake]:
 def names(tree: nodes.Template) -> frozenset[str]:
     """Every name a template reads."""
     return frozenset(node.name for node in tree.find_all(nodes.Name) if node.ctx == "load")
+
+
+def leaves_nothing(tree: nodes.Template) -> bool:
+    """Whether a template sets no name (`set`, `macro`) and nothing of how Jinja goes on."""
+    return all(type(one) in _LEAVING_NOTHING for one in tree.find_all(nodes.Stmt))
 
 
 class Bounding(NodeTransformer):

@@ -19,8 +19,9 @@ from leadsync.errors import ConfigurationError, Place, Problem, TemplateFailed
 from leadsync.mapping.absent import UnknownNameError
 from leadsync.mapping.bounds import MAX_TEXT, TooMuch, check_length
 from leadsync.mapping.desired import Origin
+from leadsync.mapping.direct import Piece, pieces_of, put_together
 from leadsync.mapping.environment import MappingEnvironment
-from leadsync.mapping.syntax import Bounding, mistakes, names
+from leadsync.mapping.syntax import Bounding, leaves_nothing, mistakes, names
 
 _EXPRESSION = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 _LONGEST_SHOWN = 120
@@ -35,9 +36,23 @@ _REASONS: tuple[tuple[type[BaseException], str], ...] = (
 """What an exception inside a template means; never its own message, which may hold a part of the record."""
 
 
+_NO_NAMES: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """What a template was compiled to. `names` are those it reads; `pieces` are set where it is texts and names alone;
+    `shares` is true when it sets nothing that another template of the same record could see."""
+
+    jinja: JinjaTemplate
+    names: frozenset[str]
+    pieces: tuple[Piece, ...] | None
+    shares: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Template:
-    """One value of a mapping file. `field` is its dotted path, `place` where its text begins, `names` what it reads.
+    """One value of a mapping file. `field` is its dotted path, `place` where its text begins.
 
     `constant` is the text of a template without any expression; `origin` is what the value says in one line, and where
     the first expression in it stands.
@@ -47,19 +62,27 @@ class Template:
     place: Place
     source: str
     environment: MappingEnvironment
-    names: frozenset[str]
     constant: str | None
     origin: Origin
-    code: JinjaTemplate | None
+    code: Code | None
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names it reads."""
+        return _NO_NAMES if self.code is None else self.code.names
 
     def render(self, values: dict[str, Any]) -> str:
         """The text for these values, which hold Jinja's globals too. Raises TemplateFailed, never anything else."""
-        if self.code is None:
+        code = self.code
+        if code is None:
             return self.constant or ""
+        if code.pieces is not None and (text := put_together(code.pieces, values)) is not None:
+            return _encodable(text)
         environment = self.environment
         environment.work.restart()
         try:
-            parts = list(self.code.root_render_func(Context(environment, values, self.field, {})))
+            context = environment.context_of(values) if code.shares else Context(environment, values, self.field, {})
+            parts = list(code.jinja.root_render_func(context))
             check_length(sum(map(len, parts)))
             return _encodable("".join(parts))
         except Exception as error:
@@ -76,8 +99,8 @@ class Template:
         assert self.code is not None
         line = 1
         while trace is not None:
-            if trace.tb_frame.f_code.co_filename == self.code.filename:
-                line = self.code.get_corresponding_lineno(trace.tb_lineno)
+            if trace.tb_frame.f_code.co_filename == self.code.jinja.filename:
+                line = self.code.jinja.get_corresponding_lineno(trace.tb_lineno)
             trace = trace.tb_next
         return line
 
@@ -107,7 +130,13 @@ def _origin(source: str, place: Place) -> Origin:
 
 def _encodable(text: str) -> str:
     """Half an emoji inside the data of a record cannot be sent: it becomes a question mark."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode()
+    return text
 
 
 def _explained(error: Exception, values: Mapping[str, Any]) -> tuple[str, str]:
@@ -147,10 +176,10 @@ class Compiler:
         """The template at a path of the file; after a mistake an empty one, so that the others are looked at too."""
         place = self._document.text_place(*path)
         before = len(self._problems)
-        code, used = self._code(source, f"<mapping {place.file} {'.'.join(map(str, path))}>", place)
+        field = ".".join(map(str, path))
+        code = self._code(source, f"<mapping {place.file} {field}>", place)
         constant = "" if len(self._problems) > before else None if code else source.rstrip("\n")
-        origin = _origin(source, place)
-        return Template(".".join(map(str, path)), place, source, self._environment, used, constant, origin, code)
+        return Template(field, place, source, self._environment, constant, _origin(source, place), code)
 
     def finish(self) -> None:
         """Raise ConfigurationError with every problem there was, as they stand in the file."""
@@ -159,24 +188,26 @@ class Compiler:
             what = f"{len(problems)} mistake{'s' if len(problems) > 1 else ''} in the templates of this mapping"
             raise ConfigurationError(what, where=problems[0].place.file, problems=problems)
 
-    def _code(self, source: str, filename: str, place: Place) -> tuple[JinjaTemplate | None, frozenset[str]]:
+    def _code(self, source: str, filename: str, place: Place) -> Code | None:
+        """A template's code; None for one without any expression, and after a mistake."""
         try:
             tree = self._environment.parse(source)
             found = list(mistakes(tree, self._environment))
             for mistake in found:
                 self._tell(mistake.what, line_place(place, mistake.line), mistake.do)
             if found or _is_plain(source):
-                return None, frozenset()
-            used = names(tree)
+                return None
+            used, pieces, shares = names(tree), pieces_of(tree), leaves_nothing(tree)
             self.names |= used
             code = self._environment.compile(Bounding(self._environment).visit(tree), filename=filename)
             assert isinstance(code, CodeType)
-            return JinjaTemplate.from_code(self._environment, code, self._environment.globals), used
+            jinja = JinjaTemplate.from_code(self._environment, code, self._environment.globals)
+            return Code(jinja, used, pieces, shares)
         except TemplateSyntaxError as error:
             self._tell(f"the template cannot be read: {error.message}", line_place(place, error.lineno))
         except (SyntaxError, RecursionError, MemoryError):
             self._tell("the template is nested too deeply", place, "make a filter plugin or a table of it")
-        return None, frozenset()
+        return None
 
     def _tell(self, what: str, place: Place, do: str | None = None) -> None:
         self._problems.append(self._document.problem(what, place, do))

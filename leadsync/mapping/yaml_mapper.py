@@ -36,26 +36,33 @@ _LEAD_VALUES = ("name", "price", "pipeline", "status", "responsible")
 class _Target:
     """A value of the mapping: what it is for, its template, and when it may be written.
 
-    `listens` is true when a message may give it.
+    `listens` is true when a message may give it; `fixed` is the value of a template that says the same for everybody.
     """
 
     name: str
     template: Template
     write: WriteMode
     listens: bool
+    fixed: DesiredValue | None = None
 
     @classmethod
     def of(cls, name: str, template: Template, write: WriteMode) -> _Target:
-        return cls(name, template, write, not template.names.isdisjoint(_TALK))
+        target = cls(name, template, write, not template.names.isdisjoint(_TALK))
+        return target if template.constant is None else replace(target, fixed=target.value({}))
 
     def value(self, names: dict[str, Any]) -> DesiredValue | None:
-        template, message = self.template, None
+        if self.fixed is not None:
+            return self.fixed
+        origin, message = self.template.origin, None
         if self.listens:
             text, message = self._heard(names)
         else:
-            text = template.render(names).strip()
-        origin = template.origin
-        return DesiredValue(self.name, text, self.write, origin.place, origin.expression, message) if text else None
+            text = self.template.render(names).strip()
+        if not text:
+            return None
+        if message is not None:
+            origin = replace(origin, message=message)
+        return DesiredValue(self.name, text, self.write, origin)
 
     def _heard(self, names: dict[str, Any]) -> tuple[str, int | None]:
         heard = self.template.environment.heard
@@ -147,7 +154,8 @@ class _Contact:
             return (value,)
         first = dict(zip(map(key, reversed(parts)), reversed(parts), strict=True))
         # Which of several comes from the message nobody can tell.
-        return tuple(replace(value, text=first[found], message=None) for found in keys)
+        origin = replace(value.origin, message=None)
+        return tuple(replace(value, text=first[found], origin=origin) for found in keys)
 
 
 class YamlMapper(Mapper):
@@ -172,6 +180,8 @@ class YamlMapper(Mapper):
         compiler.finish()
         self._uses_history = "conversation_history" in compiler.names
         self._globals = dict(self._environment.globals)
+        self._looked_at: Record | None = None
+        self._seen: dict[str, Any] = {}
 
     def key(self, record: Record) -> str:
         """The record's identity. Raises TemplateFailed when it is empty or holds a NUL character."""
@@ -193,7 +203,15 @@ class YamlMapper(Mapper):
         return Desired(key, contact, lead, note, tuple(self._environment.missing), news)
 
     def _names(self, record: Record) -> dict[str, Any]:
-        """What templates may name: Jinja's functions, then what the record brings, then the fields of every record."""
+        """What templates may name: Jinja's functions, then what the record brings, then the fields of every record.
+
+        The same for one record, whose key, `when` and values are asked for one after the other.
+        """
+        if self._looked_at is not record:
+            self._looked_at, self._seen = record, self._all_names(record)
+        return self._seen
+
+    def _all_names(self, record: Record) -> dict[str, Any]:
         return {
             **self._globals,
             **record.extra,
@@ -236,8 +254,7 @@ class YamlMapper(Mapper):
         if self._uses_history:
             news["conversation_history"] = _history_news(record, talk)
         text = self._note.render(names | news).strip()
-        origin = self._note.origin
-        return DesiredValue("note", text, "create", origin.place, origin.expression) if text else None
+        return DesiredValue("note", text, "create", self._note.origin) if text else None
 
 
 def _history(record: Record) -> str:
