@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from leadsync.mapping.contact_keys import email_key, find_emails, find_phones, last_digits, phone_key, phones_in
@@ -57,6 +57,15 @@ def test_a_phone_has_one_key(digits: str, prefix: str, between: str, brackets: b
     spelling = between.join([prefix + between + code if prefix else code, digits[3:6], digits[6:8], digits[8:]])
     expected = None if len(set(digits)) == 1 else f"+7{digits}"
     assert phone_key(spelling, "RU") == expected
+
+
+@given(st.from_regex(r"\+7[ -]?\(?9[0-9]{2}\)?[ -]?[0-9]{3}[ -]?[0-9]{2}[ -]?[0-9]{2}", fullmatch=True))
+@example("+79876543210")
+@example("+79999999999")
+def test_a_usual_spelling_is_read_as_any_other(spelling: str) -> None:
+    """What is read at a glance has the key that a close look finds, whatever the country."""
+    for country in ("RU", "KZ", "US", "IT"):
+        assert phone_key(spelling, country) == phone_key(f"\u200b{spelling}", country)
 
 
 @pytest.mark.parametrize(
