@@ -35,6 +35,8 @@ def number_of(text: str) -> Decimal | None:
 
     `1,500` alone, and `1.500` with a currency, may be one and a half or one thousand five hundred: None.
     """
+    if text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER:  # most are, and need not be looked into
+        return _decimal(text)
     spaced = _SPACES.sub(" ", text).strip()
     bare = _CURRENCY.sub("", spaced).strip()
     sign, digits = ("-", bare[1:].strip()) if bare.startswith(("-", "−")) else ("", bare.removeprefix("+"))

@@ -32,6 +32,7 @@ class NewItems:
         self._resolver = resolver
         self._key_field = None if resolver.key_field is None else resolver.key_field.name
         self._imagined = isinstance(resolver.catalogue, ImaginedCatalogue)
+        self._clean = resolver.clean
 
     def of(self, desired: Desired) -> list[Change]:
         """Contact, lead and notes of a record as if it were new. Raises ValueRefused."""
@@ -132,9 +133,6 @@ class NewItems:
                 shown.append(FieldChange(one.target, None, text, NEW, one.origin))
         return body, shown, custom
 
-    def _clean(self, text: str) -> str:
-        return text if _is_narrow(text) else self._resolver.clean(text)
-
     def _price(self, text: str, desired: DesiredLead, key: str) -> int:
         number = number_of(text)
         if number is None or abs(number) > LARGEST_PRICE:
@@ -155,14 +153,6 @@ class NewItems:
         if tags:
             shown.append(_added("tag", "tags", tags, next(iter(desired.tag_origins.values()), None)))
         return _tagged(body, tags), tuple(shown)
-
-
-def _is_narrow(text: str) -> bool:
-    """Whether there is surely nothing in a text that has to be stripped: ten times as fast as looking for it."""
-    try:
-        return text.isascii() or ("\ufe0f" not in text and len(text.encode("utf-16-le")) == 2 * len(text))
-    except UnicodeEncodeError:
-        return False
 
 
 def _added(kind: str, name: str, texts: Sequence[str], origin: Origin | None) -> FieldChange:

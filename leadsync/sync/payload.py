@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -15,10 +16,13 @@ NOTE_LIMIT = 20_000
 
 PART_MARK_ROOM = 20
 
+_digest = lru_cache(maxsize=1024)(digest)
+"""A record's items are named one after the other."""
+
 
 def request_id(entity: str, key: str, part: int = 0) -> str:
     """The name of an item inside its batch: the same in every run, and without personal data."""
-    return f"{entity}-{digest(key)}" + (f"-{part}" if part else "")
+    return f"{entity}-{_digest(key)}" + (f"-{part}" if part else "")
 
 
 def request_of(payload: Mapping[str, Any]) -> str:
