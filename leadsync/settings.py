@@ -27,7 +27,8 @@ ENVIRONMENT = "the environment"
 _ENCODING = "utf-8-sig"  # Notepad begins a UTF-8 file with a byte order mark
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine and nobody else."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -49,7 +50,7 @@ def _base_url(text: str) -> str:
     parts = urlsplit(_address(text))
     if parts.username or parts.query or parts.fragment:
         raise PydanticCustomError("address", "this address holds a login, a ? or a #: only its host and path are used")
-    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         raise PydanticCustomError("address", "plain http is allowed for a loopback host only: tokens would travel open")
     return text.rstrip("/")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -26,6 +27,7 @@ COMMANDS = {
     "test": "Run the mappings' own tests, or write one from a real talk.",
     "fields": "List the account's custom fields, pipelines, statuses and users.",
     "auth": "Log in to amoCRM, see the login, end it.",
+    "serve": "Serve HTTP: bots in any language POST their talks.",
     "sandbox": "Run the amoCRM look-alike on a port of its own.",
     "schema": "Print or write the JSON Schemas that editors complete and check the files by.",
 }
@@ -130,7 +132,7 @@ def _code_of(arguments: list[str] | None) -> int:
     try:
         result: Any = cli.main(args=arguments, prog_name="leadsync", standalone_mode=False)
     except LeadsyncError as error:
-        _say(f"leadsync: {error}")
+        _say(_shown(error))
         return error.exit_code
     except click.ClickException as error:
         error.show()
@@ -140,6 +142,14 @@ def _code_of(arguments: list[str] | None) -> int:
         terminated = isinstance(error.__cause__, Terminated)  # click makes an Abort of it
         return TERMINATED_EXIT if terminated else INTERRUPTED_EXIT
     return result if isinstance(result, int) else 0
+
+
+def _shown(error: LeadsyncError) -> str:
+    if sys.stderr is None or not sys.stderr.isatty():
+        return f"leadsync: {error}"
+    from leadsync.cli.excerpts import error_lines  # noqa: PLC0415 - only a mistake on a terminal needs it
+
+    return "\n".join(error_lines(error, os.get_terminal_size(sys.stderr.fileno()).columns))
 
 
 def _say(message: str) -> None:

@@ -18,6 +18,7 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
 from leadsync.amocrm.login import UnknownState
+from leadsync.amocrm.login_page import HEADERS, login_page
 from leadsync.amocrm.tokens import Tokens
 from leadsync.errors import LeadsyncError
 
@@ -27,17 +28,6 @@ Finish = Callable[[Mapping[str, str]], Awaitable[Tokens]]
 DONE = ("Готово, можно закрыть окно", "Done: you can close this window.")
 STALE = ("Эта ссылка для входа не подходит", "This is not the login that leadsync waits for. Use the link it printed.")
 FAILED = ("Войти не получилось", "The login did not work. The terminal says why, and what to do.")
-
-_PAGE = """<!doctype html>
-<html lang="ru"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>leadsync</title><link rel="icon" href="data:,">
-<style>body{{font:18px/1.5 system-ui,sans-serif;max-width:34rem;margin:18vh auto;padding:0 1rem;color:#222}}
-h1{{font-size:1.6rem}}p{{color:#666}}
-@media(prefers-color-scheme:dark){{body{{background:#181818;color:#eee}}p{{color:#aaa}}}}</style></head>
-<body><h1>{title}</h1><p lang="en">{text}</p></body></html>
-"""
-# The address of the page holds a code: nobody may keep it or be told it.
-_HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 
 _GRACE = 2
 """Seconds in which the last page is sent before connections are closed."""
@@ -113,7 +103,7 @@ def _endpoint(finish: Finish, outcome: asyncio.Future[Tokens]) -> Callable[[Requ
 
 def _page(status: int, words: tuple[str, str]) -> HTMLResponse:
     title, text = words
-    return HTMLResponse(_PAGE.format(title=title, text=text), status, _HEADERS)
+    return HTMLResponse(login_page(title, text), status, HEADERS)
 
 
 def _sockets(redirect_uri: str) -> list[socket.socket]:

@@ -1,0 +1,160 @@
+"""`leadsync serve`: the HTTP service in the foreground, until a signal ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from urllib.parse import urlsplit
+
+import click
+import uvicorn
+from fastapi import FastAPI
+
+from leadsync.cli.endings import Terminated
+from leadsync.cli.logins import open_project
+from leadsync.cli.main_task import run_async
+from leadsync.cli.options import project_options
+from leadsync.config.loader import Project
+from leadsync.errors import ConfigurationError, LeadsyncError
+from leadsync.settings import is_loopback
+from leadsync.web.answering import OK
+from leadsync.web.app import app_of
+from leadsync.web.service import PATIENCE, PREFIX, Service
+
+PORT = 8080
+GRACE = 30
+"""Seconds for requests under way; systemd waits 90 before it kills, `docker stop` 10."""
+
+BACKLOG = 2048
+
+
+@click.command("serve")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; 0.0.0.0 for everybody.")
+@click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="0 takes a free one.")
+@click.option(
+    "--grace",
+    type=click.IntRange(2, 600),
+    default=GRACE,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long requests under way may still take after SIGTERM or Ctrl-C; no push takes longer.",
+)
+@project_options
+def command(host: str, port: int, grace: int, config: str | None) -> None:
+    """Serve HTTP: bots in any language POST their talks, and get the lead's id back.
+
+    \b
+      POST /api/v1/amocrm/leads      one talk becomes contact, lead and note
+      GET  /api/v1/amocrm/auth/url   begin a login; amoCRM ends it at /api/v1/amocrm/callback
+      GET  /health /ready /metrics /openapi.json
+
+    Callers send `Authorization: Bearer $LEADSYNC_API_KEY`. While that variable is not set, the service listens on
+    loopback only. The address is printed on stdout once it is listened on.
+
+    The first SIGTERM or Ctrl-C stops accepting and finishes what is under way, the second stops at once; what was not
+    finished is remembered.
+
+    \b
+    Examples:
+      leadsync serve
+      LEADSYNC_API_KEY=$(openssl rand -hex 32) leadsync serve --host 0.0.0.0 --port 80
+      curl -d '{"id": "42", "user_name": "Иван", "phone": "89161234567"}' -H 'Content-Type: application/json' \\
+        -H "Authorization: Bearer $LEADSYNC_API_KEY" http://127.0.0.1:8080/api/v1/amocrm/leads
+    """
+    project = open_project(config)
+    if project.settings.leadsync_api_key is None and not is_loopback(host):
+        raise ConfigurationError(
+            "without LEADSYNC_API_KEY the service listens on loopback only",
+            where=f"--host {host}",
+            do="set LEADSYNC_API_KEY in the environment or .env (`openssl rand -hex 32` makes one)",
+        )
+    run_async(_serve(project, host, port, grace))
+
+
+async def _serve(project: Project, host: str, port: int, grace: int) -> None:
+    listening = _socket(host, port)
+    with listening:
+        async with Service(project, patience=min(PATIENCE, grace * 0.8)) as service:
+            server = _server(app_of(service), grace)
+            with _signals(server):
+                serving = asyncio.create_task(server.serve(sockets=[listening]))
+                await _say_hello(service, listening)
+                await serving
+            if server.force_exit:
+                raise Terminated
+    click.echo("the service has ended", err=True)
+
+
+def _server(app: FastAPI, grace: int) -> _Server:
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        log_level="critical",
+        access_log=False,  # it would hold the code of a callback
+        server_header=False,
+        proxy_headers=False,
+        lifespan="off",
+        ws="none",
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=grace,
+    )
+    return _Server(config)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handlers."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    def leave(self) -> None:
+        """Stop accepting and finish what is under way; the second time, break it off."""
+        if self.should_exit:
+            self.force_exit = True
+            for task in list(self.server_state.tasks):
+                task.cancel()
+        self.should_exit = True
+
+
+@contextmanager
+def _signals(server: _Server) -> Iterator[None]:
+    """While the block runs, SIGTERM and Ctrl-C end the server instead of the command."""
+    loop, numbers = asyncio.get_running_loop(), (signal.SIGTERM, signal.SIGINT)
+    # Windows has no such handlers, and a thread that is not the main one cannot set them.
+    with suppress(NotImplementedError, RuntimeError, ValueError):
+        for number in numbers:
+            loop.add_signal_handler(number, server.leave)
+    yield
+
+
+def _socket(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        what = f"the service cannot listen: {error.strerror}"
+        raise LeadsyncError(what, where=f"{host}:{port}", do="choose another --port or --host") from error
+
+
+async def _say_hello(service: Service, listening: socket.socket) -> None:
+    host, port = listening.getsockname()[:2]
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    click.echo(address)
+    for line in await _remarks(service, address):
+        click.echo(line, err=True)
+
+
+async def _remarks(service: Service, address: str) -> list[str]:
+    lines = []
+    if service.project.settings.leadsync_api_key is None:
+        lines.append("LEADSYNC_API_KEY is not set: only programs on this machine are answered")
+    redirect_uri = service.project.settings.amocrm_redirect_uri
+    if redirect_uri and not urlsplit(redirect_uri).path.endswith(f"{PREFIX}/callback"):
+        lines.append(f"AMOCRM_REDIRECT_URI does not lead to {PREFIX}/callback: logins cannot end here")
+    redis, amocrm = await service.answering.redis(), await service.answering.amocrm()
+    lines += [f"not ready: {one}" for one in (redis, amocrm) if one != OK]
+    return [*lines, f"serving at {address}; Ctrl-C ends it"]

@@ -1,0 +1,182 @@
+"""The service: a project that stays open for as long as the routes are served, whatever comes and goes beneath it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, Self
+
+from fastapi import Request
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+
+from leadsync.amocrm.retry import RetryPolicy
+from leadsync.amocrm.wire import Timeouts
+from leadsync.config.loader import Project, load_project
+from leadsync.errors import ConfigurationError, LeadsyncError, Remedy, StateUnavailable
+from leadsync.events import Listener, ignore
+from leadsync.intake import keepable
+from leadsync.pipeline import PUSHED, Pipeline, pushed_place
+from leadsync.project import Connections, Listeners, connect
+from leadsync.state.refused import Refused, RefusedRecords
+from leadsync.sync.recover import SETTLE
+from leadsync.sync.results import PushResult
+from leadsync.web.answering import Answering
+from leadsync.web.guarded import check_key
+from leadsync.web.opened import Opened
+from leadsync.web.problems import said, unavailable
+
+logger = logging.getLogger("leadsync.web")
+
+PREFIX = "/api/v1/amocrm"
+"""Where the routes that concern amoCRM are."""
+
+PATIENCE = 25.0
+"""Seconds in which a push is answered: most proxies and HTTP clients give up after 30."""
+
+REDIS_PATIENCE = 4.0
+"""Seconds more in which Redis has to keep a record."""
+
+ONCE = RetryPolicy(attempts=1)
+QUICK = Timeouts(connect=2.0, total=4.0)
+"""For what a probe asks: the next probe is the retry."""
+
+
+class Service:
+    """What the routes work with. Use as an async context manager; it can be opened again after its end.
+
+    `project` is a loaded one, or its file, or None for the one that every command would take. `metrics` is what
+    `/metrics` shows; without it, what the process needs. `patience` is in seconds; `retry`, `timeouts` and `settle` are
+    the pipeline's.
+    """
+
+    def __init__(
+        self,
+        project: Project | Path | str | None = None,
+        *,
+        metrics: CollectorRegistry | None = None,
+        listener: Listener = ignore,
+        patience: float = PATIENCE,
+        retry: RetryPolicy | None = None,
+        timeouts: Timeouts | None = None,
+        settle: float = SETTLE,
+    ) -> None:
+        self.metrics = metrics or _process_metrics()
+        self.patience = patience
+        self._given = project
+        self._listener = listener
+        self._retry, self._timeouts, self._settle = retry, timeouts, settle
+        self._project: Project | None = None
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        """Open what can be opened. Raises ConfigurationError; trouble that may pass is told by `/ready`."""
+        if self._project is not None:
+            raise RuntimeError("this service is open already: use make_router() for another app")
+        given = self._given
+        self._project = project = given if isinstance(given, Project) else load_project(Path(given) if given else None)
+        self.answering = Answering(self)
+        listeners = Listeners(self._listener)
+        listeners.add(self.answering)
+        self._connections = Opened(lambda: connect(project, listeners, retry=ONCE, timeouts=QUICK))
+        self._pipeline = Opened(lambda: self._made(project, listeners))
+        self._stack.push_async_callback(self._close)
+        try:
+            await self._open()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Finish the pushes under way, and close."""
+        await self._stack.aclose()
+
+    def _made(self, project: Project, listener: Listener) -> Pipeline:
+        return Pipeline(project, listener=listener, retry=self._retry, timeouts=self._timeouts, settle=self._settle)
+
+    async def _open(self) -> None:
+        try:
+            async with asyncio.timeout(self.patience):
+                await self._pipeline.get()
+        except ConfigurationError:
+            raise
+        except (LeadsyncError, TimeoutError) as error:
+            logger.warning("the service is not ready: %s", _reason(error))
+
+    async def _close(self) -> None:
+        await self._pipeline.aclose()
+        await self._connections.aclose()
+        self._project = None
+
+    @property
+    def project(self) -> Project:
+        """The project. Raises Fault (503) while the service is not open."""
+        if self._project is None:
+            raise unavailable("the service is not open: include its router in the app that the server runs")
+        return self._project
+
+    def check_key(self, request: Request) -> None:
+        """Let a request pass that shows the API key. Raises Fault (401)."""
+        check_key(request, self.project.settings.leadsync_api_key)
+
+    async def connections(self) -> Connections:
+        """Redis, and a client for a quick look. Raises StateUnavailable, Fault."""
+        _ = self.project
+        return await self._connections.get()
+
+    async def pipeline(self) -> Pipeline:
+        """What pushes go through. Raises what stands in its way: StateUnavailable, AmoCRMAPIError, Fault."""
+        _ = self.project
+        return await self._pipeline.get()
+
+    def logged_in(self) -> None:
+        """What waited for a login need not wait until somebody tries again."""
+        self._pipeline.try_again()
+        self.answering.forget()
+
+    async def push(self, record: Mapping[str, Any]) -> PushResult:
+        """Bring a record in, within `patience`; one that cannot be brought in now is kept. Raises no LeadsyncError."""
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(self.patience + REDIS_PATIENCE):
+                try:
+                    async with asyncio.timeout(self.patience):
+                        pipeline = await self.pipeline()
+                except (LeadsyncError, TimeoutError) as error:
+                    return await self._kept(record, error)
+                left = self.patience - (time.monotonic() - began)
+                return await pipeline.push(record, patience=max(left, 0.0))
+        except TimeoutError:
+            return _not_kept("Redis did not answer in time")
+
+    async def _kept(self, record: Mapping[str, Any], error: Exception) -> PushResult:
+        """Keep a record that no pipeline could take, as a pushed one; `leadsync failed retry` pushes it again."""
+        place, reason = pushed_place(record["source"], record["id"]), _reason(error)
+        remedy = error.remedy if isinstance(error, LeadsyncError) else Remedy.WAIT
+        refused = Refused(place, PUSHED, place, reason, remedy, None, time.time(), record=keepable(record))
+        try:
+            connections = await self.connections()
+            await RefusedRecords(connections.redis, connections.names).keep([refused])
+        except StateUnavailable as trouble:
+            return _not_kept(trouble.what)
+        message = f"{reason}; the record is kept: `leadsync failed retry` brings it in"
+        return PushResult(False, None, None, message, remedy)
+
+
+def _reason(error: Exception) -> str:
+    return said(error) if isinstance(error, LeadsyncError) else "amoCRM did not answer in time"
+
+
+def _not_kept(reason: str) -> PushResult:
+    return PushResult(False, None, None, f"{reason}: the record is not kept, push it again", Remedy.WAIT)
+
+
+def _process_metrics() -> CollectorRegistry:
+    registry = CollectorRegistry()
+    for collector in (ProcessCollector, PlatformCollector, GCCollector):
+        collector(registry=registry)
+    return registry
