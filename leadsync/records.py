@@ -34,6 +34,8 @@ ROLES = {
 
 TIME_KEYS = ("at", "timestamp", "created_at", "date", "time")
 
+_USUAL_PARTS = frozenset({"role", "text", "at"})
+
 _TEXT_FIELDS = ("user_name", "phone", "email", "product_interest")
 _FIELDS = frozenset(
     ("id", "source", "budget", "messages", "conversation_history", "metadata", "updated_at", *_TEXT_FIELDS)
@@ -43,13 +45,20 @@ _UNIX_TEXT = re.compile(r"[0-9]{9,17}(\.[0-9]+)?")
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,18}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Message:
     """One message of a talk. `role` is `user`, `bot`, `manager` or as given; `at` is aware, or None when unknown."""
 
     role: str
     text: str
-    at: datetime | None = None
+    at: datetime | None
+
+    def __init__(self, role: str, text: str, at: datetime | None = None) -> None:
+        # There are so many of them, and what a frozen dataclass would write here takes three times as long.
+        found = self.__dict__
+        found["role"] = role
+        found["text"] = text
+        found["at"] = at
 
     @cached_property
     def digest(self) -> bytes:
@@ -120,6 +129,8 @@ def _wrong(field: str, wanted: str) -> UnreadableRecord:
 
 def _whole_characters(text: str) -> str:
     """Half a surrogate pair (an emoji that a bot cut in two) cannot be written to a CRM: it becomes a question mark."""
+    if text.isascii():
+        return text
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -140,11 +151,11 @@ def _identity(value: Any) -> str:
 def _text(value: Any, name: str) -> str | None:
     if value is None:
         return None
+    if isinstance(value, str):
+        return _whole_characters(value.strip()) or None
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    if not isinstance(value, str):
-        raise _wrong(name, "text")
-    return _whole_characters(value.strip()) or None
+    raise _wrong(name, "text")
 
 
 def _budget(value: Any) -> int | str | None:
@@ -168,11 +179,15 @@ def _metadata(value: Any) -> Mapping[str, Any]:
 
 def moment(value: Any, zone: tzinfo) -> datetime | None:
     """A time as bots write it: ISO 8601 (naive: in `zone`), unix seconds, milliseconds or microseconds; else None."""
+    if value is None:
+        return None
     if isinstance(value, datetime):
         return value if value.tzinfo else value.replace(tzinfo=zone)
     if isinstance(value, str):
         text = value.strip()
-        return _from_unix(float(text)) if _UNIX_TEXT.fullmatch(text) else _from_iso(text, zone)
+        if text[4:5] != "-" and _UNIX_TEXT.fullmatch(text):
+            return _from_unix(float(text))
+        return _from_iso(text, zone)
     if isinstance(value, int | float) and not isinstance(value, bool):
         return _from_unix(value)
     return None
@@ -184,7 +199,9 @@ def _from_iso(text: str, zone: tzinfo) -> datetime | None:
         at = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return (at if at.tzinfo else at.replace(tzinfo=zone)) if at.year in _YEARS else None
+    if at.year not in _YEARS:
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=zone)
 
 
 def _from_unix(number: float) -> datetime | None:
@@ -206,6 +223,11 @@ def _messages(items: Any, zone: tzinfo) -> tuple[Message, ...]:
 
 def _message(item: Any, index: int, zone: tzinfo) -> Message | None:
     """One message, or None when it says nothing."""
+    if type(item) is dict and item.keys() <= _USUAL_PARTS:  # as most are: nothing has to be looked for
+        role, text = item.get("role"), item.get("text")
+        if type(role) is str and type(text) is str and role:
+            known = ROLES.get(role) or ROLES.get(role.lower()) or _whole_characters(role)
+            return Message(known, _whole_characters(text), moment(item.get("at"), zone)) if text.strip() else None
     if isinstance(item, str):
         item = {"role": "user", "text": item}
     if not isinstance(item, Mapping):
