@@ -237,6 +237,8 @@ class MappingEnvironment(ImmutableSandboxedEnvironment):
             if type(value) is str:
                 more = len(value) >> 6
                 work.spend(1 + more * (_OWN_FILTER_STEPS if own else 1))
+            elif type(value) in bounds.SINGLE:
+                work.spend(1)
             elif value is None or isinstance(value, Missing):
                 work.spend(1)
                 if blanks_none:

@@ -92,7 +92,11 @@ def _texts(value: Any) -> Iterable[tuple[str, Message | None]]:
     """Texts to look into, each with the message whose text it is."""
     if isinstance(value, list | tuple):
         for item in value:
-            yield from _texts(item)
+            if type(item) is Message:
+                if item.role == CLIENT:
+                    yield item.text, item
+            else:
+                yield from _texts(item)
     elif isinstance(value, Message):
         if value.role == CLIENT:
             yield value.text, value

@@ -104,8 +104,7 @@ class _Section:
 
 
 def _values(targets: Sequence[_Target], names: dict[str, Any]) -> tuple[DesiredValue, ...]:
-    rendered = (target.value(names) for target in targets)
-    return tuple(value for value in rendered if value is not None)
+    return tuple([value for target in targets if (value := target.value(names)) is not None])
 
 
 def _target(value: Value, compile: Compile, *path: str | int) -> _Target:
@@ -148,9 +147,11 @@ class _Contact:
         value = None if target is None else target.value(names)
         if value is None or not looks.search(value.text):
             return ()
+        if not _SEVERAL.search(value.text):
+            return (value,)
         parts = [part.strip() for part in _SEVERAL.split(value.text)]
         keys = dict.fromkeys(map(key, parts))
-        if len(parts) == 1 or None in keys:
+        if None in keys:
             return (value,)
         first = dict(zip(map(key, reversed(parts)), reversed(parts), strict=True))
         # Which of several comes from the message nobody can tell.
