@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 import subprocess
 import sys
@@ -25,9 +26,10 @@ UNLIMITED = 10_000.0
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A process that has ended well: its seconds from start to end, and what it wrote to stdout."""
+    """A process that has ended well: its seconds from start to end, those in which it held a processor, its stdout."""
 
     seconds: float
+    busy: float
     out: bytes
 
     @property
@@ -80,13 +82,19 @@ class Place:
 
 def run(command: list[str], folder: Path) -> Ended:
     """Run a process to its end. Raises RuntimeError, with what it said, unless it ends with 0."""
-    started = time.perf_counter()
+    started, before = time.perf_counter(), _busy()
     done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, check=False)
     seconds = time.perf_counter() - started
     if done.returncode:
         said = (done.stderr or done.stdout).decode(errors="replace")[-2000:]
         raise RuntimeError(f"{' '.join(command[1:4])} ended with {done.returncode}:\n{said}")
-    return Ended(seconds, done.stdout)
+    return Ended(seconds, _busy() - before, done.stdout)
+
+
+def _busy() -> float:
+    """Seconds of processor time of all processes that have ended so far."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 @contextmanager
