@@ -96,7 +96,7 @@ class Pushes:
             async with asyncio.timeout(patience):
                 return await done
         except TimeoutError:
-            what = f"amoCRM did not take the record within {patience:g} s"
+            what = f"amoCRM did not take the record within {round(patience or 0, 1):g} s"
             raise AmoCRMUnknownOutcome(what, do="push it again, or `leadsync failed retry`") from None
 
     async def _work(self) -> None:
