@@ -25,9 +25,12 @@ from leadsync.amocrm.wire import Timeouts, open_http
 from leadsync.config.loader import Project
 from leadsync.errors import ConfigurationError
 from leadsync.events import Listener
+from leadsync.sealing import Seal, seal_of
 from leadsync.servers import Health, SharedServer, private_folder
+from leadsync.state.journal import Journal
 from leadsync.state.namespace import Namespace, claim_version
 from leadsync.state.redis import open_redis
+from leadsync.state.refused import RefusedRecords
 
 SANDBOX = "sandbox"
 """The subdomain that stands for the built-in look-alike."""
@@ -82,8 +85,24 @@ class Connections:
     account: Account
     client: AmoCRMClient
     listeners: Listeners
+    seal: Seal
     oauth: OAuthClient | None = field(default=None)
     states: LoginStates | None = field(default=None)
+
+    @property
+    def refused(self) -> RefusedRecords:
+        """The records that were refused."""
+        return RefusedRecords(self.redis, self.names, self.seal, self.project.file.redis.keep_refused)
+
+    @property
+    def journal(self) -> Journal:
+        """The batches that are on the wire, or were."""
+        return Journal(self.redis, self.names, self.seal)
+
+    @property
+    def tokens(self) -> TokenStore:
+        """Where the tokens of an integration lie."""
+        return TokenStore(self.redis, self.names.prefix, seal=self.seal)
 
 
 @asynccontextmanager
@@ -100,15 +119,17 @@ async def connect(
         account = await _account(project, stack)
         names = Namespace(account.name)
         await claim_version(redis, names)
+        seal = seal_of(project.settings.leadsync_secret_key)
         budget = SharedBudget(redis, names.prefix, project.file.amocrm.requests_per_second)
-        oauth = await _oauth(project, account, redis, names, budget, listeners, stack)
+        store = TokenStore(redis, names.prefix, seal=seal)
+        oauth = await _oauth(project, account, store, budget, listeners, stack)
         auth = LongLivedToken(account.token) if account.token else StoredTokens(oauth) if oauth else _NoLogin()
         client = AmoCRMClient(
             account.base_url, auth, budget=budget, listener=listeners, retry=retry, timeouts=timeouts or Timeouts()
         )
         await stack.enter_async_context(client)
         states = LoginStates(redis, names.prefix)
-        yield Connections(project, redis, names, account, client, listeners, oauth, states)
+        yield Connections(project, redis, names, account, client, listeners, seal, oauth, states)
 
 
 async def _account(project: Project, stack: AsyncExitStack) -> Account:
@@ -156,8 +177,7 @@ async def _sandbox(folder: Path, rate: float, stack: AsyncExitStack) -> Account:
 async def _oauth(
     project: Project,
     account: Account,
-    redis: Redis,
-    names: Namespace,
+    store: TokenStore,
     budget: Budget,
     listener: Listener,
     stack: AsyncExitStack,
@@ -174,7 +194,7 @@ async def _oauth(
         base_url=account.base_url,
         www_url=account.www_url,
         http=http,
-        store=TokenStore(redis, names.prefix),
+        store=store,
         listener=listener,
     )
 

@@ -16,10 +16,11 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values
 from dotenv.parser import Binding, parse_stream
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic_core import ErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from leadsync.errors import ConfigurationError, Place, Problem
+from leadsync.sealing import MAKE_ONE, is_key, keys_in
 
 ENVIRONMENT = "the environment"
 """The `file` of a Place that is an environment variable."""
@@ -55,6 +56,17 @@ def _base_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _secret_keys(secret: SecretStr) -> SecretStr:
+    keys = keys_in(secret.get_secret_value())
+    wrong = [number for number, key in enumerate(keys, 1) if not is_key(key)]
+    if wrong or not keys:
+        which = f"key {wrong[0]} of {len(keys)}" if wrong and len(keys) > 1 else "this"
+        what = f"{which} is no key for Fernet: 32 bytes in URL-safe Base64, 44 characters"
+        do = f"make one with {MAKE_ONE}; several stand there with commas between"
+        raise PydanticCustomError("key", what, {"do": do})
+    return secret
+
+
 class Settings(BaseSettings):
     """What stands in the environment and never in YAML. Every name is read in upper case: `AMOCRM_CLIENT_ID`."""
 
@@ -80,7 +92,9 @@ class Settings(BaseSettings):
     redis_url: str | None = Field(default=None, description="where Redis answers; leadsync.yaml may read it")
     leadsync_config: Path | None = Field(default=None, description="the leadsync.yaml to use")
     leadsync_api_key: SecretStr | None = Field(default=None, description="what callers of the HTTP service must show")
-    leadsync_secret_key: SecretStr | None = Field(default=None, description="encrypts the tokens in Redis")
+    leadsync_secret_key: Annotated[SecretStr, AfterValidator(_secret_keys)] | None = Field(
+        default=None, description="encrypts tokens and refused records in Redis; several, with commas, for a rotation"
+    )
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -90,7 +104,7 @@ class Settings(BaseSettings):
         try:
             settings = cls(_env_file=None if problems else file)  # type: ignore[call-arg]  # taken by BaseSettings.__init__
         except ValidationError as error:
-            problems += [_problem(str(part["loc"][0]), part["msg"], file) for part in error.errors(include_input=False)]
+            problems += [_problem(part, file) for part in error.errors(include_input=False)]
         if problems:
             raise ConfigurationError("the settings cannot be used", problems=problems) from None
         return settings
@@ -134,13 +148,13 @@ def _line(binding: Binding) -> int:
     return binding.original.line + text.count("\n", 0, len(text) - len(text.lstrip()))
 
 
-def _problem(field: str, message: str, file: Path) -> Problem:
+def _problem(error: ErrorDetails, file: Path) -> Problem:
     """A setting's problem, placed where the setting was read."""
-    name = field.upper()
+    name, do = str(error["loc"][0]).upper(), error.get("ctx", {}).get("do")
     place = Place(ENVIRONMENT)
     if not any(value and known.upper() == name for known, value in os.environ.items()):
         place = Place(str(file), _line_of(name, file))
-    return Problem(f"{name}: {message}", place, do=f"correct {name} there")
+    return Problem(f"{name}: {error['msg']}", place, do=do or f"correct {name} there")
 
 
 def _line_of(name: str, file: Path) -> int:

@@ -19,9 +19,8 @@ from leadsync.mapping.found_notes import FoundNote, noted_in
 from leadsync.project import Connections
 from leadsync.state.claims import Claims
 from leadsync.state.facts import Fact, remember
-from leadsync.state.journal import Journal
 from leadsync.state.links import Link, link_hash, load_links
-from leadsync.state.refused import Refused, RefusedItem, RefusedRecords
+from leadsync.state.refused import Refused, RefusedItem
 from leadsync.sync.account_names import AccountNames, blames_a_name, misses_a_name
 from leadsync.sync.apply import Applied, Applier, torn
 from leadsync.sync.batch_sizes import BatchSizes
@@ -104,7 +103,7 @@ class Steps:
         filters = catalogue.account.is_api_filter_enabled
         country = file.defaults.country
         self.matcher = matcher = Matcher(client, redis, names, country, filters, promises, holding, shared.contacts)
-        journal = Journal(redis, names)
+        journal = connections.journal
         self._recovery = Recovery(client, redis, names, catalogue, zone, journal, claims, shared.settle)
         resume = self._recovery.resume if promises is None else None
         found = OpenLeads(client, redis, names, catalogue, None if promises is None else {}, resume)
@@ -112,7 +111,7 @@ class Steps:
         self._planner = Planner(client, redis, names, catalogue, matcher, zone, leads)
         sender = Sender(client, redis, names, claims, journal, self._recovery, catalogue, shared.sizes)
         self._applier = Applier(sender)
-        self.refused = RefusedRecords(redis, names)
+        self.refused = connections.refused
         self._warnings: list[str] = []
 
     async def plan(self, intake: Intake, taken: Sequence[Taken]) -> list[RecordPlan]:

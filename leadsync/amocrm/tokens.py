@@ -20,6 +20,7 @@ from redis.exceptions import LockError
 
 from leadsync.amocrm.redis_answers import redis_answers
 from leadsync.errors import AmoCRMUnavailable, StateUnavailable
+from leadsync.sealing import PLAIN, Seal
 
 ACCESS_LIFE = 86_400
 """Seconds an access token lives when the answer does not say (amoCRM docs: oauth/step-by-step)."""
@@ -59,11 +60,20 @@ class Tokens:
 class TokenStore:
     """The tokens of one account in a Redis that is handed in; `prefix` is the account's own (`leadsync:{sub}:`).
 
-    Every method raises StateUnavailable when Redis does not answer.
+    They are stored as `seal` closes them. Every method raises StateUnavailable when Redis does not answer.
     """
 
-    def __init__(self, redis: Redis, prefix: str, *, clock: Clock = time.time, lock_lease: float = LOCK_LEASE) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        prefix: str,
+        *,
+        clock: Clock = time.time,
+        lock_lease: float = LOCK_LEASE,
+        seal: Seal = PLAIN,
+    ) -> None:
         self._redis = redis
+        self._seal = seal
         self._access = f"{prefix}token:access"
         self._refresh = f"{prefix}token:refresh"
         self._lock = f"{prefix}token:lock"
@@ -71,9 +81,12 @@ class TokenStore:
         self.clock = clock
 
     async def load(self) -> Tokens | None:
-        """What is stored, or None when nobody has logged in (or three months went by)."""
+        """What is stored, or None when nobody has logged in (or three months went by).
+
+        Raises ConfigurationError for tokens that are sealed with a key that is not at hand.
+        """
         with redis_answers(HERE):
-            access, refresh = map(_decoded, await self._redis.mget(self._access, self._refresh))
+            access, refresh = map(self._decoded, await self._redis.mget(self._access, self._refresh))
         if not access and not refresh:
             return None
         return Tokens(
@@ -93,9 +106,9 @@ class TokenStore:
         with redis_answers(HERE):
             async with self._redis.pipeline(transaction=True) as together:
                 if tokens.access_token:
-                    together.set(self._access, orjson.dumps(access), ex=left)
+                    together.set(self._access, self._seal.close(orjson.dumps(access)), ex=left)
                 if tokens.refresh_token:
-                    together.set(self._refresh, orjson.dumps(refresh), ex=REFRESH_LIFE)
+                    together.set(self._refresh, self._seal.close(orjson.dumps(refresh)), ex=REFRESH_LIFE)
                 await together.execute()
 
     async def drop_access(self) -> None:
@@ -103,10 +116,14 @@ class TokenStore:
         with redis_answers(HERE):
             await self._redis.delete(self._access)
 
-    async def clear(self) -> None:
-        """Forget both tokens (a logout)."""
+    async def clear(self) -> bool:
+        """Forget both tokens (a logout), also those that nobody can read; whether there were any."""
         with redis_answers(HERE):
-            await self._redis.delete(self._access, self._refresh)
+            return bool(await self._redis.delete(self._access, self._refresh))
+
+    def _decoded(self, stored: Any) -> dict[str, Any]:
+        value = orjson.loads(self._seal.open(stored)) if stored else {}
+        return value if isinstance(value, dict) else {}
 
     @asynccontextmanager
     async def lock(self) -> AsyncIterator[Lease]:
@@ -159,11 +176,6 @@ class LoginStates:
             return False
         with redis_answers(HERE):
             return await self._redis.getdel(self._prefix + state) is not None
-
-
-def _decoded(stored: Any) -> dict[str, Any]:
-    value = orjson.loads(stored) if stored else {}
-    return value if isinstance(value, dict) else {}
 
 
 async def _released(lock: Lock) -> None:

@@ -11,7 +11,7 @@ import click
 
 from leadsync.amocrm.login import finish_login
 from leadsync.amocrm.oauth import LOGIN, OAuthClient
-from leadsync.amocrm.tokens import STATE_LIFE, LoginStates, Tokens, TokenStore
+from leadsync.amocrm.tokens import STATE_LIFE, LoginStates, Tokens
 from leadsync.cli.callback import can_listen, listening
 from leadsync.cli.logins import (
     Login,
@@ -244,11 +244,10 @@ def logout(config: str | None) -> None:
 async def _logout(project: Project) -> None:
     async with connect(project, ignore) as connections:
         account = connections.account.name
-        store = TokenStore(connections.redis, connections.names.prefix)
+        store = connections.tokens
         async with store.lock():  # a renewal under way would store its tokens after us
-            held = await store.load()
-            await store.clear()
-    if held is None:
-        click.echo(f"there were no tokens of {account}")
-    else:
+            held = await store.clear()
+    if held:
         click.echo(f"both tokens of {account} are dropped; amoCRM still allows the integration until you switch it off")
+    else:
+        click.echo(f"there were no tokens of {account}")

@@ -21,7 +21,7 @@ from leadsync.config.loader import load_project
 from leadsync.errors import ConfigurationError
 from leadsync.events import ignore
 from leadsync.pipeline import Pipeline
-from leadsync.project import Connections, connect
+from leadsync.project import connect
 from leadsync.report.run_text import run_lines
 from leadsync.state.refused import Refused, RefusedRecords
 from leadsync.sync.results import RunReport
@@ -99,7 +99,7 @@ def drop(keys: Sequence[str], everything: bool, config: str | None) -> int:
         raise click.UsageError("give the keys to drop, or --all")
 
     async def dropped(records: RefusedRecords, zone: ZoneInfo) -> int:
-        return await records.drop([one.key for one in await records.all()] if everything else keys)
+        return await (records.drop_all() if everything else records.drop(keys))
 
     click.echo(f"{_asked(config, dropped)} dropped")
     return 0
@@ -115,13 +115,9 @@ def _asked(config: str | None, question: Callable[[RefusedRecords, ZoneInfo], Aw
     async def ask() -> Result:
         project = load_project(Path(config) if config else None)
         async with connect(project, ignore) as connections:
-            return await question(_records(connections), ZoneInfo(project.file.defaults.timezone))
+            return await question(connections.refused, ZoneInfo(project.file.defaults.timezone))
 
     return run_async(ask())
-
-
-def _records(connections: Connections) -> RefusedRecords:
-    return RefusedRecords(connections.redis, connections.names)
 
 
 async def _retry(keys: Sequence[str], config: str | None) -> RunReport:

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Dis
 from pydantic_core import PydanticCustomError
 
 from leadsync.config.nearest import nearest
+from leadsync.durations import Duration
 
 WRITTEN_FOR_PEOPLE = "leadsync"
 """The type of an error whose message is already a sentence; its context may hold a `nearest` valid value."""
@@ -110,6 +111,12 @@ class RedisSection(Section):
     url: Annotated[Text, AfterValidator(_known_redis)] = Field(
         default="embedded",
         description="redis://, rediss:// or unix://; `embedded` is a Valkey server of the project's own",
+    )
+    keep_refused: Duration = Field(
+        default="90d",
+        gt=0,
+        validate_default=True,
+        description="how long after its last try a refused record is kept, such as 90d or 12h",
     )
 
 

@@ -23,7 +23,6 @@ from leadsync.planning import Planning
 from leadsync.project import Connections, connect
 from leadsync.records import DIGEST_SIZE, Record
 from leadsync.state.links import Link, load_links, load_wrote
-from leadsync.state.refused import RefusedRecords
 from leadsync.steps import Steps, refusal
 from leadsync.sync.account_names import AccountNames
 from leadsync.sync.cost import WriteCost
@@ -55,7 +54,7 @@ class Gathering:
         search = Search(self._connections, self._intakes, key)
         found = await search.in_sources(sources)
         names = [key] if found is None else [name for name in (found.key, found.place) if name]
-        refused = await RefusedRecords(self._connections.redis, self._connections.names).find(names)
+        refused = await self._connections.refused.find(names)
         explained = Explanation(names[0], refused=next(iter(refused.values()), None))
         pushed = found is None
         found = found or search.in_refused(explained.refused)

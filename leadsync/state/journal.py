@@ -10,6 +10,7 @@ from uuid import uuid4
 import orjson
 from redis.asyncio import Redis
 
+from leadsync.sealing import PLAIN, Seal
 from leadsync.state.facts import Fact, queue_facts
 from leadsync.state.marks import Mark, queue_mark
 from leadsync.state.namespace import Namespace
@@ -48,11 +49,15 @@ def _entry(raw: bytes) -> Entry:
 
 
 class Journal:
-    """The open batches of one account, over all processes."""
+    """The open batches of one account, over all processes, stored as `seal` closes them.
 
-    def __init__(self, redis: Redis, names: Namespace) -> None:
+    What is sealed with a key that is not at hand raises ConfigurationError: nobody knows whether it was applied.
+    """
+
+    def __init__(self, redis: Redis, names: Namespace, seal: Seal = PLAIN) -> None:
         self._redis = redis
         self._names = names
+        self._seal = seal
         self._name = names.name("journal")
         self._looking = names.name("looking")
 
@@ -60,7 +65,7 @@ class Journal:
         """Write a batch down before it is sent. Raises StateUnavailable: then it must not be sent."""
         entry = Entry(uuid4().hex, owner, route, mark, at, items)
         async with state_errors():
-            await self._redis.hset(self._name, entry.id, orjson.dumps(asdict(entry)))
+            await self._redis.hset(self._name, entry.id, self._seal.close(orjson.dumps(asdict(entry))))
         return entry
 
     async def is_open(self, entry: Entry) -> bool:
@@ -93,4 +98,4 @@ class Journal:
         """Every open batch, the oldest first. Raises StateUnavailable."""
         async with state_errors():
             raw: Any = await self._redis.hgetall(self._name)
-        return sorted((_entry(one) for one in raw.values()), key=lambda one: one.at)
+        return sorted((_entry(self._seal.open(one)) for one in raw.values()), key=lambda one: one.at)

@@ -1,16 +1,36 @@
-"""Refused records: kept with their reason until they go through or somebody drops them."""
+"""Refused records: kept with their reason until they go through, somebody drops them, or their time is over.
+
+`{prefix}refused` holds them by key, as the seal closes them; `{prefix}refused-at` says of each key when it was tried
+last, so that nothing has to be opened to know what is too old.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import orjson
 from redis.asyncio import Redis
 
+from leadsync.sealing import PLAIN, Seal
 from leadsync.state.namespace import Namespace
 from leadsync.state.redis import state_errors
+
+KEPT = 90 * 86_400.0
+"""Seconds after its last try for which a record is kept, where nobody says otherwise."""
+
+# KEYS: the records, their times. ARGV: the time up to which they go. Answers how many went.
+EXPIRE = """
+local old = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ARGV[1])
+local gone = 0
+for _, key in ipairs(old) do
+  gone = gone + redis.call('HDEL', KEYS[1], key)
+  redis.call('ZREM', KEYS[2], key)
+end
+return gone
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,60 +71,130 @@ class Refused:
     items: Sequence[RefusedItem] = ()
 
 
-def _restored(raw: bytes) -> Refused:
-    data = orjson.loads(raw)
+def restored(plain: bytes) -> Refused:
+    """A record from its JSON."""
+    data = orjson.loads(plain)
     return Refused(**data | {"items": [RefusedItem(**one) for one in data["items"]]})
 
 
 class RefusedRecords:
-    """The refused records of one account."""
+    """The refused records of one account. One whose last try is `keep` seconds ago is there no more.
 
-    def __init__(self, redis: Redis, names: Namespace) -> None:
+    What is sealed with a key that is not at hand raises ConfigurationError.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        names: Namespace,
+        seal: Seal = PLAIN,
+        keep: float = KEPT,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._redis = redis
         self._name = names.name("refused")
+        self._times = names.name("refused-at")
+        self._seal = seal
+        self._keep = keep
+        self._clock = clock
 
     async def keep(self, refused: Sequence[Refused]) -> None:
         """Keep records, counting the tries of those already here. Raises StateUnavailable."""
         if not refused:
             return
         known = await self.find([one.key for one in refused])
-        rows: dict[Any, Any] = {}
-        for one in refused:
-            before = known.get(one.key)
-            tries = before.tries + 1 if before else one.tries
-            rows[one.key] = orjson.dumps(asdict(one) | {"tries": tries}, default=str)
-        async with state_errors():
-            await self._redis.hset(self._name, mapping=rows)
+        again = {one.key: known[one.key].tries + 1 for one in refused if one.key in known}
+        await self._store([replace(one, tries=again.get(one.key, one.tries)) for one in refused])
 
     async def find(self, keys: Sequence[str]) -> dict[str, Refused]:
         """Those of `keys` that are refused. Raises StateUnavailable."""
         if not keys:
             return {}
         async with state_errors():
-            found: Any = await self._redis.hmget(self._name, list(keys))
-        return {key: _restored(raw) for key, raw in zip(keys, found, strict=True) if raw}
+            raw: Any = await self._redis.hmget(self._name, list(keys))
+        return {one.key: one for one in self._opened(raw)}
 
     async def all(self) -> list[Refused]:
         """Every refused record, the oldest first. Raises StateUnavailable."""
         async with state_errors():
             raw: Any = await self._redis.hgetall(self._name)
-        return sorted((_restored(one) for one in raw.values()), key=lambda one: one.at)
+        return sorted(self._opened(raw.values()), key=lambda one: one.at)
 
     async def try_all_again(self, refused: Sequence[Refused]) -> None:
         """Let every item of these records be sent again, even one that amoCRM refused. Raises StateUnavailable."""
         if refused:
-            rows: dict[Any, Any] = {one.key: orjson.dumps(asdict(one) | {"items": []}) for one in refused}
-            async with state_errors():
-                await self._redis.hset(self._name, mapping=rows)
+            await self._store([replace(one, items=()) for one in refused])
 
     async def drop(self, keys: Sequence[str]) -> int:
         """Forget records that went through or are given up; how many there were. Raises StateUnavailable."""
         if not keys:
             return 0
+        async with state_errors(), self._redis.pipeline(transaction=True) as pipe:
+            pipe.hdel(self._name, *keys)
+            pipe.zrem(self._times, *keys)
+            dropped, _ = await pipe.execute()
+        return int(dropped)
+
+    async def drop_all(self) -> int:
+        """Forget all of them, also those that nobody can read; how many there were. Raises StateUnavailable."""
+        async with state_errors(), self._redis.pipeline(transaction=True) as pipe:
+            pipe.hlen(self._name)
+            pipe.unlink(self._name, self._times)
+            dropped, _ = await pipe.execute()
+        return int(dropped)
+
+    async def expire(self) -> int:
+        """Forget those whose time is over; how many there were. Raises StateUnavailable."""
+        await self._learn_times()
         async with state_errors():
-            return int(await self._redis.hdel(self._name, *keys))
+            return int(await self._redis.eval(EXPIRE, 2, self._name, self._times, self._until))
 
     async def count(self) -> int:
         """How many are kept. Raises StateUnavailable."""
+        async with state_errors(), self._redis.pipeline(transaction=True) as pipe:
+            pipe.hlen(self._name)
+            pipe.zcount(self._times, "-inf", self._until)
+            stored, old = await pipe.execute()
+        return int(stored) - int(old)
+
+    async def oldest(self) -> float | None:
+        """When the one that waits longest was tried last (unix seconds). Raises StateUnavailable."""
+        await self._learn_times()
         async with state_errors():
-            return int(await self._redis.hlen(self._name))
+            found: Any = await self._redis.zrangebyscore(
+                self._times, f"({self._until}", "+inf", start=0, num=1, withscores=True
+            )
+        return float(found[0][1]) if found else None
+
+    @property
+    def _until(self) -> float:
+        """The time of a last try that is over."""
+        return self._clock() - self._keep
+
+    def _opened(self, raw: Iterable[bytes | None]) -> list[Refused]:
+        found = [restored(self._seal.open(one)) for one in raw if one]
+        return [one for one in found if one.at > self._until]
+
+    async def _store(self, refused: Sequence[Refused]) -> None:
+        rows: dict[Any, Any] = {one.key: self._seal.close(orjson.dumps(asdict(one), default=str)) for one in refused}
+        async with state_errors(), self._redis.pipeline(transaction=True) as pipe:
+            pipe.hset(self._name, mapping=rows)
+            pipe.zadd(self._times, {one.key: one.at for one in refused})
+            await pipe.execute()
+
+    async def _learn_times(self) -> None:
+        """Read the times of records that were kept when nobody wrote them down."""
+        async with state_errors(), self._redis.pipeline(transaction=True) as pipe:
+            pipe.hlen(self._name)
+            pipe.zcard(self._times)
+            stored, timed = await pipe.execute()
+            if stored == timed:
+                return
+            raw: Any = await self._redis.hgetall(self._name)
+        times: dict[Any, float] = {key: restored(self._seal.open(one)).at for key, one in raw.items()}
+        async with state_errors(), self._redis.pipeline(transaction=True) as pipe:
+            pipe.unlink(self._times)
+            if times:
+                pipe.zadd(self._times, times)
+            await pipe.execute()
