@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import time
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -106,6 +107,7 @@ class Pipeline:
         mappers = compile_mappings(self.project)  # a mistake in a template is told before anybody is asked
         connected = connect(self.project, self._listener, retry=self._retry, timeouts=self._timeouts)
         self.connections: Connections = await self._stack.enter_async_context(connected)
+        await self.connections.check_seal()
         self._requests = RequestCounter()
         self.connections.listeners.add(self._requests)
         client, redis, names = self.connections.client, self.connections.redis, self.connections.names
@@ -191,8 +193,8 @@ class Pipeline:
     async def _try_to_keep(self, refused: Refused) -> None:
         try:
             await self._steps.refused.keep([refused])
-        except StateUnavailable:
-            logger.error("a pushed record could not be kept: Redis does not answer; push it again")
+        except LeadsyncError as error:
+            logger.error("a pushed record could not be kept (%s); push it again", error.what)
 
     # A whole source
 
@@ -303,7 +305,7 @@ class Pipeline:
             report.requests, report.throttled = self._requests.taken()
             report.seconds = time.perf_counter() - started
             with suppress(StateUnavailable):
-                await keep_run(self.connections.redis, self.connections.names, report.as_json())
+                await keep_run(self.connections.redis, self.connections.names, report.as_json(), sys.exception())
 
     async def _run(self, intake: Intake, selection: Selection, report: RunReport, check: Check | None = None) -> None:
         await run_records(self.connections, self._lanes, intake, selection, report, check)
@@ -322,6 +324,7 @@ class Pipeline:
 
     async def _warnings(self) -> list[str]:
         warnings = await persistence_warnings(self.connections.redis)
+        warnings += await self.connections.refused.expired_warnings()
         for one in warnings:
             self.connections.listeners(Warned(one))
         return warnings

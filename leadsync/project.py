@@ -89,6 +89,13 @@ class Connections:
     oauth: OAuthClient | None = field(default=None)
     states: LoginStates | None = field(default=None)
 
+    async def check_seal(self) -> None:
+        """Look whether what is sealed can be opened, before it matters. Raises ConfigurationError, StateUnavailable."""
+        if self.oauth is not None:
+            await self.tokens.load()
+        await self.refused.check()
+        await self.journal.entries()
+
     @property
     def refused(self) -> RefusedRecords:
         """The records that were refused."""

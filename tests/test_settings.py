@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
+import subprocess
+import sys
+from base64 import urlsafe_b64encode
 from pathlib import Path
 
 import pytest
@@ -14,6 +18,7 @@ from leadsync.errors import ConfigurationError
 from leadsync.settings import Settings, variables
 
 SECRET = "qX7-do-not-show-4Zt"
+KEYS = [urlsafe_b64encode(bytes([number] * 32)).decode() for number in (7, 8)]
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +44,7 @@ def test_nothing_set_is_no_mistake(tmp_path: Path) -> None:
 def test_every_setting_is_read_from_either_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By its name in upper case, in the environment as in .env; a .env written by Notepad reads the same."""
     values = {name: f"https://{name.replace('_', '-')}.ru" for name in Settings.model_fields}
+    values["leadsync_secret_key"] = ",".join(KEYS)
     (tmp_path / ".env").write_text("\ufeff" + "".join(f"{name.upper()}={values[name]}\n" for name in values))
     of_file = Settings.load(tmp_path)
     (tmp_path / ".env").unlink()
@@ -76,11 +82,37 @@ def test_the_environment_wins_and_an_empty_value_counts_as_unset(
 
 def test_secrets_are_stripped_and_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The line break that a mounted secret ends with does not reach a header, and printing shows stars."""
-    for name in ("AMOCRM_CLIENT_SECRET", "AMOCRM_ACCESS_TOKEN", "LEADSYNC_API_KEY", "LEADSYNC_SECRET_KEY"):
+    for name in ("AMOCRM_CLIENT_SECRET", "AMOCRM_ACCESS_TOKEN", "LEADSYNC_API_KEY"):
         monkeypatch.setenv(name, f"{SECRET}\n")
+    monkeypatch.setenv("LEADSYNC_SECRET_KEY", f"{KEYS[0]}\n")
     loaded = Settings.load(tmp_path)
-    assert plain(loaded.amocrm_access_token) == SECRET
-    assert SECRET not in repr(loaded) + str(loaded) + str(loaded.model_dump()) + loaded.model_dump_json()
+    assert (plain(loaded.amocrm_access_token), plain(loaded.leadsync_secret_key)) == (SECRET, KEYS[0])
+    shown = repr(loaded) + str(loaded) + str(loaded.model_dump()) + loaded.model_dump_json()
+    assert SECRET not in shown
+    assert KEYS[0] not in shown
+
+
+@pytest.mark.parametrize(
+    ("keys", "which"),
+    [
+        (SECRET, "this"),
+        (",", "this"),
+        (f"{KEYS[0]},{SECRET}", "key 2 of 2"),
+        (f"{KEYS[0][:-1]},{KEYS[1]}", "key 1 of 2"),
+        ("ключ", "this"),
+    ],
+)
+def test_a_malformed_key_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys: str, which: str) -> None:
+    """Which one it is, where it stands, and the command that makes one that works; never the key."""
+    monkeypatch.setenv("LEADSYNC_SECRET_KEY", keys)
+    said = f"LEADSYNC_SECRET_KEY: {which} is no key for Fernet: 32 bytes in URL-safe Base64, 44 characters"
+    assert problems(tmp_path) == [("the environment", said)]
+    with pytest.raises(ConfigurationError) as caught:
+        Settings.load(tmp_path)
+    command = shlex.split(str(caught.value.problems[0].do).removeprefix("make one with ").partition(";  ")[0])
+    made = subprocess.run([sys.executable, *command[1:3]], capture_output=True, text=True, check=True).stdout
+    monkeypatch.setenv("LEADSYNC_SECRET_KEY", f"{made},{KEYS[0]},")
+    assert Settings.load(tmp_path).leadsync_secret_key is not None
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,9 @@ def command() -> None:
 @project_options
 def list_(format_: str, config: str | None) -> int:
     """Every refused record, sorted by what has to be done about it."""
-    refused, zone = _asked(config, lambda records, zone: _with_zone(records.all(), zone))
+    (refused, told), zone = _asked(config, lambda records, zone: _with_zone(_living(records), zone))
+    for warning in told:
+        click.echo(f"warning: {warning}", err=True)
     refused.sort(key=lambda one: one.remedy)
     if format_ == "json":
         print_json({"format_version": 1, "refused": [_row(one) for one in refused]})
@@ -103,6 +105,12 @@ def drop(keys: Sequence[str], everything: bool, config: str | None) -> int:
 
     click.echo(f"{_asked(config, dropped)} dropped")
     return 0
+
+
+async def _living(records: RefusedRecords) -> tuple[list[Refused], list[str]]:
+    """Those whose time is not over, and what there is to tell of the others."""
+    told = await records.expired_warnings()
+    return await records.all(), told
 
 
 async def _with_zone(result: Awaitable[Result], zone: ZoneInfo) -> tuple[Result, ZoneInfo]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from leadsync.sealing import MAKE_ONE
 from leadsync.settings import Settings
 
 IGNORED = (".env", ".leadsync/")
@@ -25,7 +26,11 @@ _COMMENTS = {
     "AMOCRM_BASE_URL": "Another address in place of https://SUBDOMAIN.DOMAIN: a proxy, a test server.",
     "LEADSYNC_CONFIG": "Another file than ./leadsync.yaml.",
     "LEADSYNC_API_KEY": "What callers of the HTTP service must show.",
-    "LEADSYNC_SECRET_KEY": "Encrypts the tokens in Redis.",
+    "LEADSYNC_SECRET_KEY": (
+        "Encrypts tokens and refused records in Redis. Make a key with\n"
+        f"{MAKE_ONE}\n"
+        "Several, with commas between, make a rotation: the first encrypts, all decrypt."
+    ),
 }
 
 

@@ -18,7 +18,9 @@ from leadsync.sealing import PLAIN, Seal
 from leadsync.state.namespace import Namespace
 from leadsync.state.redis import state_errors
 
-KEPT = 90 * 86_400.0
+DAY = 86_400
+
+KEPT = 90.0 * DAY
 """Seconds after its last try for which a record is kept, where nobody says otherwise."""
 
 # KEYS: the records, their times. ARGV: the time up to which they go. Answers how many went.
@@ -149,6 +151,22 @@ class RefusedRecords:
         await self._learn_times()
         async with state_errors():
             return int(await self._redis.eval(EXPIRE, 2, self._name, self._times, self._until))
+
+    async def expired_warnings(self) -> list[str]:
+        """Forget those whose time is over, and say how many there were, if any. Raises StateUnavailable."""
+        gone = await self.expire()
+        if not gone:
+            return []
+        days = f"{self._keep / DAY:g} days"
+        one = "refused record was" if gone == 1 else "refused records were"
+        return [f"{gone} {one} dropped: the last try was more than {days} ago (redis.keep_refused)"]
+
+    async def check(self) -> None:
+        """Open one of them. Raises ConfigurationError when the key that sealed it is not at hand, StateUnavailable."""
+        async with state_errors():
+            found: Any = await self._redis.hrandfield(self._name, 1, withvalues=True)
+        for raw in found[1:2]:
+            self._seal.open(raw)
 
     async def count(self) -> int:
         """How many are kept. Raises StateUnavailable."""

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from leadsync.state.runs import last_runs
+import asyncio
+import time
+
+import pytest
+
+from leadsync.errors import AmoCRMBanned
+from leadsync.state.refused import DAY, Refused, RefusedRecords
+from leadsync.state.runs import ending, last_runs
 from leadsync.sync.results import RunReport
 from tests.world import NAMES, World, talk
 
@@ -142,3 +149,57 @@ async def test_runs_are_remembered_newest_first(world: World) -> None:
     assert [one["run_id"] for one in remembered] == [second.run_id, first.run_id]
     assert remembered[0]["created"]["leads"] == 1
     assert (remembered[1]["summary"]["failed"], len(remembered[1]["refused"])) == (30, 20)
+
+
+async def test_a_run_is_remembered_however_it_ends(world: World) -> None:
+    """One that failed with the error's class, its words and what to do; one that was interrupted as such."""
+    await world.store([talk("1")])
+    async with world.pipeline() as pipeline:
+        await pipeline.run()
+        await world.store([talk("2")])
+        world.sandbox.faults.add("POST /api/v4/leads ban403")
+        with pytest.raises(AmoCRMBanned) as banned:
+            await pipeline.run()
+        world.sandbox.faults.clear()
+        world.sandbox.faults.add("POST /api/v4/leads late seconds=5")
+        running = asyncio.create_task(pipeline.run())
+        while len(world.requests("POST", "/api/v4/leads")) < 3:
+            await asyncio.sleep(0.01)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    interrupted, failed, went = await last_runs(world.redis, NAMES)
+    assert (interrupted["ended"], interrupted["error"]) == ("interrupted", None)
+    assert (went["ended"], went["error"]) == ("ok", None)
+    error = {"class": "AmoCRMBanned", "what": banned.value.what, "do": banned.value.do}
+    assert (failed["ended"], failed["error"]) == ("failed", error)
+
+
+def test_words_that_are_not_ours_are_not_remembered() -> None:
+    """An error of a library may quote what it met: only its class is kept."""
+    assert ending(ValueError("+79161234567")) == {
+        "ended": "failed",
+        "error": {"class": "ValueError", "what": None, "do": None},
+    }
+
+
+async def test_what_fails_in_every_run_stays_fresh(world: World) -> None:
+    """A run renews the time of those it tries; what no source holds any more goes when its time is over, and is told."""
+    await world.store([talk("1", phone="123")])
+    now = time.time()
+    kept = RefusedRecords(world.redis, NAMES)
+    await kept.keep([refused(f"telegram:{number}", now - 80 * DAY) for number in (1, 2)])
+    assert not any("dropped" in one for one in (await run(world)).warnings)
+    by_key = {one.key: one for one in await world.refused()}
+    assert by_key["telegram:1"].at >= now
+    assert (by_key["telegram:1"].tries, by_key["telegram:2"].tries) == (2, 1)
+
+    world.write(redis={"url": world.redis_url, "keep_refused": "79d"})
+    warnings = (await run(world)).warnings
+    assert "1 refused record was dropped: the last try was more than 79 days ago (redis.keep_refused)" in warnings
+    assert [one.key for one in await world.refused()] == ["telegram:1"]
+
+
+def refused(key: str, at: float) -> Refused:
+    """A record that was refused at a time."""
+    return Refused(key, "redis-dialogs", "dialog", "no phone", "fix the record", "contact.phone", at)

@@ -1,0 +1,112 @@
+"""Refused records at rest: sealed where there is a key, and gone when nobody tried them for long."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import orjson
+import pytest
+from cryptography.fernet import Fernet
+from pydantic import SecretStr
+from redis.asyncio import Redis
+
+from leadsync.errors import ConfigurationError
+from leadsync.sealing import seal_of
+from leadsync.state.refused import DAY, Refused, RefusedRecords
+from tests.world import NAMES
+
+OURS, OTHER = (seal_of(SecretStr(Fernet.generate_key().decode())) for _ in range(2))
+RECORD = {"id": "1", "user_name": "Евстафий", "phone": "+79161234567"}
+
+
+@dataclass(slots=True)
+class Clock:
+    """The time as a test wants it, in unix seconds."""
+
+    now: float = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def refused(key: str, at: float) -> Refused:
+    """A refused record, last tried at a time."""
+    return Refused(key, "inbox", f"inbox:{key}", "no such option", "fix the record", "lead.price", at, record=RECORD)
+
+
+async def test_what_is_kept_is_sealed(redis: Redis) -> None:
+    """Nothing of the record, its reason or its field can be read in Redis, and all of it with the key."""
+    one = refused("telegram:1", Clock().now)
+    records = RefusedRecords(redis, NAMES, OURS, clock=Clock())
+    await records.keep([one])
+    stored = b"".join((await redis.hgetall(NAMES.name("refused"))).values())
+    for told in ("Евстафий", "9161234567", "no such option", "lead.price"):
+        assert told.encode() not in stored
+    assert await records.all() == [replace(one, items=[])]
+
+
+async def test_what_was_kept_before_the_key_is_read_and_then_sealed(redis: Redis) -> None:
+    """A plain record is found, counted and expired like the others; its next try seals it."""
+    clock = Clock()
+    await RefusedRecords(redis, NAMES, clock=clock).keep([refused("1", clock.now)])
+    sealed = RefusedRecords(redis, NAMES, OURS, clock=clock)
+    assert [one.tries for one in await sealed.all()] == [1]
+    await sealed.keep([refused("1", clock.now)])
+    stored = await redis.hget(NAMES.name("refused"), "1")
+    assert OURS.is_current(stored)
+    assert orjson.loads(OURS.open(stored))["tries"] == 2
+
+
+async def test_without_the_key_it_is_said_and_nothing_is_lost(redis: Redis) -> None:
+    """Reading with another key, or with none, raises; counting and dropping need no key."""
+    clock = Clock()
+    await RefusedRecords(redis, NAMES, OURS, clock=clock).keep([refused("1", clock.now)])
+    for seal in (OTHER, seal_of(None)):
+        records = RefusedRecords(redis, NAMES, seal, clock=clock)
+        for reading in (records.all(), records.find(["1"]), records.check(), records.keep([refused("1", clock.now)])):
+            with pytest.raises(ConfigurationError):
+                await reading
+        assert await records.count() == 1
+    assert len(await RefusedRecords(redis, NAMES, OURS, clock=clock).all()) == 1
+    assert await RefusedRecords(redis, NAMES, OTHER, clock=clock).drop_all() == 1
+    assert await redis.keys("*") == []
+
+
+async def test_who_was_not_tried_for_long_is_dropped(redis: Redis) -> None:
+    """After `keep` seconds a record is not shown any more, and the next look takes it away and counts it."""
+    clock = Clock()
+    records = RefusedRecords(redis, NAMES, keep=90 * DAY, clock=clock)
+    await records.keep([refused("old", clock.now), refused("new", clock.now + 60)])
+    clock.now += 90 * DAY + 30
+    assert [one.key for one in await records.all()] == ["new"]
+    assert (await records.find(["old", "new"])).keys() == {"new"}
+    assert (await records.count(), await records.oldest()) == (1, clock.now - 90 * DAY + 30)
+    assert await records.expired_warnings() == [
+        "1 refused record was dropped: the last try was more than 90 days ago (redis.keep_refused)"
+    ]
+    assert await redis.hkeys(NAMES.name("refused")) == [b"new"]
+    assert await records.expired_warnings() == []
+
+
+async def test_who_fails_again_and_again_stays(redis: Redis) -> None:
+    """Every try begins the time anew, however often it was tried before."""
+    clock = Clock()
+    records = RefusedRecords(redis, NAMES, keep=90 * DAY, clock=clock)
+    for _ in range(5):
+        await records.keep([refused("1", clock.now)])
+        clock.now += 89 * DAY
+        assert await records.expire() == 0
+    assert [one.tries for one in await records.all()] == [5]
+
+
+async def test_records_whose_times_were_not_written_down_expire_too(redis: Redis) -> None:
+    """What lies there from before has its time inside; so has what somebody took away behind our back."""
+    clock = Clock()
+    records = RefusedRecords(redis, NAMES, OURS, keep=DAY, clock=clock)
+    await records.keep([refused(key, clock.now) for key in "ab"] + [refused("c", clock.now + DAY)])
+    await redis.delete(NAMES.name("refused-at"))
+    clock.now += DAY + 1
+    assert await records.expire() == 2
+    await redis.hdel(NAMES.name("refused"), "c")
+    assert (await records.expire(), await records.count(), await records.oldest()) == (0, 0, None)
+    assert await redis.keys("*") == []
