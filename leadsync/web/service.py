@@ -16,12 +16,12 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from leadsync.amocrm.retry import RetryPolicy
 from leadsync.amocrm.wire import Timeouts
 from leadsync.config.loader import Project, load_project
-from leadsync.errors import ConfigurationError, LeadsyncError, Remedy, StateUnavailable
+from leadsync.errors import ConfigurationError, LeadsyncError, Remedy
 from leadsync.events import Listener, ignore
 from leadsync.intake import keepable
 from leadsync.pipeline import PUSHED, Pipeline, pushed_place
 from leadsync.project import Connections, Listeners, connect
-from leadsync.state.refused import Refused, RefusedRecords
+from leadsync.state.refused import Refused
 from leadsync.sync.recover import SETTLE
 from leadsync.sync.results import PushResult
 from leadsync.web.answering import Answering
@@ -160,8 +160,8 @@ class Service:
         refused = Refused(place, PUSHED, place, reason, remedy, None, time.time(), record=keepable(record))
         try:
             connections = await self.connections()
-            await RefusedRecords(connections.redis, connections.names).keep([refused])
-        except StateUnavailable as trouble:
+            await connections.refused.keep([refused])
+        except LeadsyncError as trouble:
             return _not_kept(trouble.what)
         message = f"{reason}; the record is kept: `leadsync failed retry` brings it in"
         return PushResult(False, None, None, message, remedy)

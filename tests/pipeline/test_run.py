@@ -8,6 +8,7 @@ import time
 import pytest
 
 from leadsync.errors import AmoCRMBanned
+from leadsync.events import Event, RequestRetried
 from leadsync.state.refused import DAY, Refused, RefusedRecords
 from leadsync.state.runs import ending, last_runs
 from leadsync.sync.results import RunReport
@@ -153,21 +154,24 @@ async def test_runs_are_remembered_newest_first(world: World) -> None:
 
 async def test_a_run_is_remembered_however_it_ends(world: World) -> None:
     """One that failed with the error's class, its words and what to do; one that was interrupted as such."""
+    tasks: list[asyncio.Task[RunReport]] = []
+
+    def interrupts(event: Event) -> None:
+        if isinstance(event, RequestRetried):
+            tasks[0].cancel()
+
     await world.store([talk("1")])
-    async with world.pipeline() as pipeline:
+    async with world.pipeline(interrupts) as pipeline:
         await pipeline.run()
         await world.store([talk("2")])
         world.sandbox.faults.add("POST /api/v4/leads ban403")
         with pytest.raises(AmoCRMBanned) as banned:
             await pipeline.run()
-        world.sandbox.faults.clear()
-        world.sandbox.faults.add("POST /api/v4/leads late seconds=5")
-        running = asyncio.create_task(pipeline.run())
-        while len(world.requests("POST", "/api/v4/leads")) < 3:
-            await asyncio.sleep(0.01)
-        running.cancel()
+        world.sandbox.faults.add("GET /api/v4/contacts 500_before")
+        await world.store([talk("3", phone="+79161234567")])
+        tasks.append(asyncio.create_task(pipeline.run()))
         with pytest.raises(asyncio.CancelledError):
-            await running
+            await tasks[0]
     interrupted, failed, went = await last_runs(world.redis, NAMES)
     assert (interrupted["ended"], interrupted["error"]) == ("interrupted", None)
     assert (went["ended"], went["error"]) == ("ok", None)
@@ -184,7 +188,7 @@ def test_words_that_are_not_ours_are_not_remembered() -> None:
 
 
 async def test_what_fails_in_every_run_stays_fresh(world: World) -> None:
-    """A run renews the time of those it tries; what no source holds any more goes when its time is over, and is told."""
+    """A run renews the time of those it tries; what no source holds any more goes in its time, and that is told."""
     await world.store([talk("1", phone="123")])
     now = time.time()
     kept = RefusedRecords(world.redis, NAMES)

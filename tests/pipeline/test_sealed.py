@@ -1,4 +1,4 @@
-"""A project with LEADSYNC_SECRET_KEY: what lies in Redis cannot be read without it, and nobody loses a login over it."""
+"""A project with LEADSYNC_SECRET_KEY: without it nobody reads what lies in Redis, and no login is lost over it."""
 
 from __future__ import annotations
 
