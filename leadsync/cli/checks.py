@@ -21,7 +21,7 @@ from leadsync.mapping.doubtful_names import doubtful_names
 from leadsync.project import Connections, connect
 from leadsync.settings import read_environment
 from leadsync.state.persistence import persistence_warnings
-from leadsync.state.redis import state_errors
+from leadsync.state.redis import EMBEDDED, state_errors
 from leadsync.sync.account_names import read_catalogue
 from leadsync.sync.fixed_values import value_problems
 from leadsync.sync.names import name_problems, name_warnings
@@ -203,6 +203,8 @@ def _longer(login: Login) -> str:
 
 def _place(connections: Connections) -> str:
     """Where Redis is, without its password."""
+    if connections.project.file.redis.url == EMBEDDED:
+        return "the project's own, its data in .leadsync/"
     options = connections.redis.connection_pool.connection_kwargs
     return str(options["path"]) if "path" in options else f"{options.get('host')}:{options.get('port')}"
 

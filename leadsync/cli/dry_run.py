@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from shlex import quote
 from zoneinfo import ZoneInfo
 
@@ -70,6 +71,8 @@ def command(
     _show(plan, project, format_, verbose)
     if out is not None:
         click.echo(f"the plan is saved; to send exactly this: leadsync run --plan {quote(out)}", err=True)
+    elif plan.changes and format_ == "text" and sys.stdout.isatty():
+        print_lines(["nothing is written yet: `leadsync run` does it"])
     return _exit_code(plan, exit_code and bool(plan.changes))
 
 

@@ -82,8 +82,9 @@ def _files(made: Made) -> Iterator[Text]:
     yield Text(f"  {'.leadsync/*.json':<22}").append("by these an editor completes and checks both files", style="dim")
     for name in made.kept:
         yield Text(f"  {name:<22}").append("left as it was", style="dim")
-    count = f"{made.filled} field{'' if made.filled == 1 else 's'} filled"
-    yield Text(f"The mapping has {count} and lists the others; to fill one of those, take its # away.")
+    count = f"{made.filled} field{'' if made.filled == 1 else 's'}"
+    yield Text(f"The mapping fills {count}; the others stand there behind a #.")
+    yield Text("To fill one of those, take its # away and say what goes in.")
     if not made.has_key_field:
         yield Text("Give your leads a text field for the talk's key, and name it in `key_field`: see the mapping.")
     yield Text()
@@ -114,5 +115,5 @@ def _from_the_sandbox(made: Made) -> Iterator[Text]:
     if made.talks.match is None and not made.has_samples:
         yield Text(f"No talks to try it with? `{again} --sample-talks` puts some in.")
     yield Text("For your own account: copy .env.example to .env, fill in AMOCRM_SUBDOMAIN and")
-    yield Text("AMOCRM_ACCESS_TOKEN (and REDIS_URL, where your bot keeps its talks), and make the")
-    yield Text(f"mapping anew from its fields: {again}")
+    yield Text("AMOCRM_ACCESS_TOKEN (and REDIS_URL, where your bot keeps its talks). Then make")
+    yield Text(f"the mapping anew from its fields: {again}")

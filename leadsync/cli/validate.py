@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from itertools import groupby
 
@@ -9,9 +10,11 @@ import click
 from rich.text import Text
 
 from leadsync.cli.checks import Check, Checks, Level, Mark, checks_json
+from leadsync.cli.excerpts import problem_lines
 from leadsync.cli.main_task import run_async
 from leadsync.cli.options import format_option, project_options
-from leadsync.cli.output import error_console, print_json, print_lines
+from leadsync.cli.output import console, error_console, print_json, print_lines
+from leadsync.report import words
 
 SIGNS = {
     Mark.GOOD: ("✓", "green"),
@@ -60,6 +63,19 @@ def _lines(checks: Checks) -> Iterator[Text]:
         yield Text(HEADINGS[level], style="bold cyan")
         for check in group:
             yield from _check_lines(check)
+    yield Text()
+    yield _verdict(checks)
+
+
+def _verdict(checks: Checks) -> Text:
+    """How it stands in all, and what comes next."""
+    marks = [one.mark for one in checks.done.values()]
+    if failed := marks.count(Mark.BAD):
+        return Text(f"{words.counted(failed, 'check')} failed; what to do stands there", style="bold red")
+    if checks.offline:
+        return Text("the files are in order; without --offline the account's names are checked, too", style="green")
+    warned = "no mistakes, but look at the warnings (!)" if Mark.WARNING in marks else "everything is in order"
+    return Text(f"{warned}; next: `leadsync dry-run` shows what a run would do", style="green")
 
 
 def _check_lines(check: Check) -> Iterator[Text]:
@@ -67,5 +83,6 @@ def _check_lines(check: Check) -> Iterator[Text]:
     yield Text(f"  {sign} ", style=style).append(f"{check.name:<9}", style="bold").append(f" {check.text}", style="")
     if check.do:
         yield Text(f"      what to do: {check.do}")
+    columns = console().width if sys.stdout.isatty() else sys.maxsize
     for problem in check.problems:
-        yield from (Text(f"      {line}") for line in str(problem).splitlines())
+        yield from map(Text, problem_lines(problem, columns, indent=" " * 6))

@@ -7,16 +7,19 @@ from datetime import datetime, tzinfo
 from typing import Any
 
 import orjson
-from rich.text import Text
 
 from leadsync.explaining.explanation import Compared, Explanation, Remembered, Rendered
 from leadsync.report import words
+from leadsync.report.line import Line
 from leadsync.report.plan_text import diff_lines
 from leadsync.report.record_diff import record_diffs
 from leadsync.state.refused import Refused
 
 LONGEST_RAW = 4000
-"""Characters of what a source found that are shown; `--format json` has all of it."""
+"""Characters of what a source found that are shown of a talk that could not be read; `--format json` has all of it."""
+
+READ_RAW = 300
+"""The same of one that could: all of it stands below once more, as it was read."""
 
 LONGEST_TEXT = 600
 MOST_MESSAGES = 30
@@ -25,12 +28,13 @@ MOST_MESSAGES = 30
 COLUMNS = ("value", "we wrote last", "in amoCRM now", "the talk says")
 
 
-def told_lines(explained: Explanation, zone: tzinfo) -> Iterator[Text]:
+def told_lines(explained: Explanation, zone: tzinfo) -> Iterator[Line]:
     """What was found, what was read, what the mapping makes of it, and what a run would do."""
-    yield Text(words.one_line(explained.key), style="bold").append(_where(explained), style="not bold dim")
+    yield Line(words.one_line(explained.key), style="bold").append(_where(explained), style="not bold dim")
     if explained.raw is not None:
         yield from _title("found")
-        yield from _indented(words.cut(words.visible(explained.raw), LONGEST_RAW))
+        most = LONGEST_RAW if explained.record is None else READ_RAW
+        yield from _indented(words.cut(words.visible(explained.raw), most))
     if explained.record is not None:
         yield from _title("read")
         yield from _record(explained.record)
@@ -39,27 +43,27 @@ def told_lines(explained: Explanation, zone: tzinfo) -> Iterator[Text]:
         for one in explained.rendered or filter(None, [explained.skipped]):
             yield from _rendered(one)
     if explained.missing:
-        yield Text(f"  asked for and not found in the data: {', '.join(explained.missing)}", style="dim")
+        yield Line(f"  asked for and not found in the data: {', '.join(explained.missing)}", style="dim")
     yield from _planned(explained, zone)
 
 
-def remembered_lines(remembered: Remembered) -> Iterator[Text]:
+def remembered_lines(remembered: Remembered) -> Iterator[Line]:
     """What we remember of the key, but for its values."""
     yield from _title("remembered")
     if remembered.is_empty:
-        yield Text("  nothing: no run has brought this record into the CRM", style="dim")
+        yield Line("  nothing: no run has brought this record into the CRM", style="dim")
         return
-    yield Text(f"  lead {_id(remembered.lead_id)}, contact {_id(remembered.contact_id or remembered.linked)}")
+    yield Line(f"  lead {_id(remembered.lead_id)}, contact {_id(remembered.contact_id or remembered.linked)}")
     if remembered.gone:
-        yield Text("  a person deleted the lead in amoCRM: it is not made again", style="yellow")
+        yield Line("  a person deleted the lead in amoCRM: it is not made again", style="yellow")
     if remembered.restored:
-        yield Text("  found again by the `key_field` after Redis forgot it", style="dim")
+        yield Line("  found again by the `key_field` after Redis forgot it", style="dim")
     if remembered.noted:
-        yield Text(f"  {words.counted(remembered.noted, 'message')} stand in notes")
+        yield Line(f"  {words.counted(remembered.noted, 'message')} stand in notes")
     said = {"contact": remembered.contact_said, "lead": remembered.lead_said}
     for same, told, style in ((True, "the same as", ""), (False, "something else than", "yellow")):
         if names := [name for name, one in said.items() if one is same]:
-            yield Text(f"  of the {' and the '.join(names)} the talk says {told} last time", style=style)
+            yield Line(f"  of the {' and the '.join(names)} the talk says {told} last time", style=style)
 
 
 def value_rows(remembered: Remembered) -> list[tuple[str, ...]]:
@@ -70,7 +74,7 @@ def value_rows(remembered: Remembered) -> list[tuple[str, ...]]:
     ]
 
 
-def trouble_lines(explained: Explanation, zone: tzinfo) -> Iterator[Text]:
+def trouble_lines(explained: Explanation, zone: tzinfo) -> Iterator[Line]:
     """What went wrong with the record last time, and what kept us from asking amoCRM now."""
     if explained.refused is not None:
         yield from _refused(explained.refused, zone)
@@ -86,29 +90,29 @@ def _where(explained: Explanation) -> str:
     return f"  {place}, pushed" if explained.source is None else f"  {place} in {explained.source}"
 
 
-def _title(text: str) -> Iterator[Text]:
-    yield Text()
-    yield Text(text, style="bold cyan")
+def _title(text: str) -> Iterator[Line]:
+    yield Line()
+    yield Line(text, style="bold cyan")
 
 
-def _indented(text: str, style: str = "") -> Iterator[Text]:
+def _indented(text: str, style: str = "") -> Iterator[Line]:
     for line in text.splitlines():
-        yield Text(f"  {line}", style=style)
+        yield Line(f"  {line}", style=style)
 
 
-def _record(record: Mapping[str, Any]) -> Iterator[Text]:
+def _record(record: Mapping[str, Any]) -> Iterator[Line]:
     """The fields that are there, the messages last."""
     for name, value in record.items():
         if name not in ("messages", "extra") and value not in (None, "", [], {}):
-            yield Text(f"  {words.one_line(name)}: ", style="dim").append(_plain(value), style="not dim")
+            yield Line(f"  {words.one_line(name)}: ", style="dim").append(_plain(value), style="not dim")
     messages = record.get("messages") or []
     if messages:
-        yield Text(f"  {words.counted(len(messages), 'message')}:", style="dim")
+        yield Line(f"  {words.counted(len(messages), 'message')}:", style="dim")
     left = max(0, len(messages) - MOST_MESSAGES)
     if left:
-        yield Text(f"    … {words.counted(left, 'earlier message')}", style="dim")
+        yield Line(f"    … {words.counted(left, 'earlier message')}", style="dim")
     for number, one in enumerate(messages[left:], left + 1):
-        line = Text(f"    {number:>3}  ", style="dim")
+        line = Line(f"    {number:>3}  ", style="dim")
         yield line.append(f"{one.get('role')}: {_plain(one.get('text'))}", style="not dim")
 
 
@@ -117,36 +121,36 @@ def _plain(value: Any) -> str:
     return words.cut(words.visible(text), LONGEST_TEXT).replace("\n", "\n      ")
 
 
-def _rendered(one: Rendered) -> Iterator[Text]:
-    line = Text(f"  {words.one_line(one.target)}: ")
+def _rendered(one: Rendered) -> Iterator[Line]:
+    line = Line(f"  {words.one_line(one.target)}: ")
     if one.text is None:
         yield line.append(one.why, style="yellow" if one.target == "when" else "dim")
     else:
         text = words.cut(words.visible(one.text), LONGEST_TEXT).replace("\n", "\n      ")
         line.append(text, style="green")
         yield line.append(f"  ({one.write})", style="dim") if one.write not in (None, "update") else line
-    yield Text(f"      {words.one_line(words.source_of(one.origin))}", style="dim")
+    yield Line(f"      {words.one_line(words.source_of(one.origin))}", style="dim")
 
 
-def _planned(explained: Explanation, zone: tzinfo) -> Iterator[Text]:
+def _planned(explained: Explanation, zone: tzinfo) -> Iterator[Line]:
     if explained.stopped is not None:
         yield from _title("stopped")
-        yield Text(f"  {explained.stopped.reason}", style="red")
+        yield Line(f"  {explained.stopped.reason}", style="red")
         for name in ("field", "where", "do"):
             if value := getattr(explained.stopped, name):
-                yield Text(f"  {'what to do' if name == 'do' else name}: {value}", style="dim")
+                yield Line(f"  {'what to do' if name == 'do' else name}: {value}", style="dim")
     elif explained.plan is not None:
         yield from _title("planned")
         diffs = record_diffs(explained.plan)
         for diff in diffs:
             yield from list(diff_lines(diff, zone=zone))[0 if diff.refused else 1 :]
         if not diffs:
-            yield Text("  = nothing to do", style="green")
+            yield Line("  = nothing to do", style="green")
 
 
-def _refused(refused: Refused, zone: tzinfo) -> Iterator[Text]:
+def _refused(refused: Refused, zone: tzinfo) -> Iterator[Line]:
     yield from _title("last error")
-    yield Text(f"  {refused.reason}", style="red")
+    yield Line(f"  {refused.reason}", style="red")
     told = {
         "field": refused.field,
         "at": refused.where,
@@ -156,10 +160,10 @@ def _refused(refused: Refused, zone: tzinfo) -> Iterator[Text]:
     }
     for name, value in told.items():
         if value:
-            yield Text(f"  {name}: ", style="dim").append(words.one_line(value), style="not dim")
+            yield Line(f"  {name}: ", style="dim").append(words.one_line(value), style="not dim")
     for name, document in (("sent", refused.payload), ("answer", refused.answer)):
         if document:
-            yield Text(f"  {name}:", style="dim")
+            yield Line(f"  {name}:", style="dim")
             yield from _indented("\n".join(_json(document)))
 
 
