@@ -6,7 +6,6 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,9 @@ from leadsync.errors import ConfigurationError
 from leadsync.newproject.files import write_schemas
 from leadsync.pipeline import Pipeline
 from leadsync.project import SANDBOX
-from leadsync.report.plan_text import change_lines, summary_lines
+from leadsync.report.line import Line
+from leadsync.report.plan_text import diff_lines, summary_lines
+from leadsync.report.record_diff import record_diffs
 from leadsync.report.run_text import run_lines
 from leadsync.settings import Settings
 from leadsync.sync.results import Plan, RunReport
@@ -125,15 +126,12 @@ def _plain(value: Any) -> str | bytes:
     return value if isinstance(value, str) else orjson.dumps(value)
 
 
-def _some_of(plan: Plan) -> Iterator[Text]:
-    keys = list(islice(dict.fromkeys(one.key for one in plan.changes), SHOWN_RECORDS))
-    for key in keys:
-        yield Text(key, style="bold")
-        for change in plan.changes:
-            if change.key == key:
-                yield from change_lines(change)
+def _some_of(plan: Plan) -> Iterator[Line | Text]:
+    diffs = record_diffs(plan)
+    for diff in diffs[:SHOWN_RECORDS]:
+        yield from diff_lines(diff)
         yield Text()
-    others = len({one.key for one in plan.changes}) - len(keys)
+    others = len(diffs) - SHOWN_RECORDS
     if others > 0:
         yield Text(f"… and {others} more talks\n", style="dim")
     yield from summary_lines(plan, 6.5)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, tzinfo
 
-from rich.text import Text
-
 from leadsync.report import words
+from leadsync.report.line import Line
 from leadsync.report.record_diff import RecordDiff, record_diffs
 from leadsync.sync.changes import Change, FieldChange, Joined, Kept
 from leadsync.sync.results import Plan, RefusedRow
@@ -21,19 +20,19 @@ LONGEST_VALUE = 2000
 SIGNS = {"create": ("+", "green"), "update": ("~", "yellow")}
 
 
-def plan_lines(plan: Plan, *, requests_per_second: float, zone: tzinfo = UTC, verbose: bool = False) -> Iterator[Text]:
+def plan_lines(plan: Plan, *, requests_per_second: float, zone: tzinfo = UTC, verbose: bool = False) -> Iterator[Line]:
     """The whole plan, line by line; `verbose` says of every value where it comes from. Times are told in `zone`."""
     for diff in record_diffs(plan):
         yield from diff_lines(diff, zone=zone, verbose=verbose)
         if not diff.refused:
-            yield Text()
+            yield Line()
     yield from summary_lines(plan, requests_per_second)
 
 
-def diff_lines(diff: RecordDiff, *, zone: tzinfo = UTC, verbose: bool = False) -> Iterator[Text]:
+def diff_lines(diff: RecordDiff, *, zone: tzinfo = UTC, verbose: bool = False) -> Iterator[Line]:
     """Everything about one record, under its key; a refused one in a line of its own."""
     if diff.changes or diff.kept or diff.joined or diff.reason:
-        yield Text(words.one_line(diff.key), style="bold")
+        yield Line(words.one_line(diff.key), style="bold")
     for joined in diff.joined:
         yield joined_line(joined)
     for change in diff.changes:
@@ -43,90 +42,90 @@ def diff_lines(diff: RecordDiff, *, zone: tzinfo = UTC, verbose: bool = False) -
             yield _kept_title(kept, zone)
         yield from kept_lines(kept, verbose=verbose)
     if diff.reason:
-        yield Text("  = ", style="dim").append(diff.reason)
+        yield Line("  = ", style="dim").append(diff.reason)
     for row in diff.refused:
         yield from refused_lines(row)
 
 
-def change_lines(change: Change, *, verbose: bool = False) -> Iterator[Text]:
+def change_lines(change: Change, *, verbose: bool = False) -> Iterator[Line]:
     """One change: what and why, then its values."""
     sign, style = SIGNS[change.action]
-    yield Text(f"  {sign} {words.one_line(words.title(change))}", style=style).append(
+    yield Line(f"  {sign} {words.one_line(words.title(change))}", style=style).append(
         f"  ({change.reason})", style="not bold dim"
     )
     if (company := words.company(change)) is not None:
-        yield Text(f"      contact: {words.one_line(company)}")
+        yield Line(f"      contact: {words.one_line(company)}")
     for field in change.fields:
         why = words.why(field, change)
         shown = note_lines(field, verbose) if change.entity == "note" else [field_line(field, style, why)]
         yield from shown
         if verbose and field.origin is not None:
-            yield Text(f"          {words.one_line(words.source_of(field.origin))}", style="dim")
+            yield Line(f"          {words.one_line(words.source_of(field.origin))}", style="dim")
 
 
-def field_line(field: FieldChange, style: str, why: str) -> Text:
+def field_line(field: FieldChange, style: str, why: str) -> Line:
     """One value, with what stood there before, and why."""
-    line = Text(f"      {words.one_line(field.name)}: ")
+    line = Line(f"      {words.one_line(field.name)}: ")
     if field.before is not None:
         line.append(_value(field.before), style="red").append(" → ", style="dim")
     line.append(_value(field.after or ""), style=style)
     return line.append(f"  ({words.one_line(why)})", style="dim") if why else line
 
 
-def note_lines(field: FieldChange, verbose: bool = False) -> Iterator[Text]:
+def note_lines(field: FieldChange, verbose: bool = False) -> Iterator[Line]:
     """A note as the lines it adds; a long one is cut for the eye only."""
     lines = [line for line in words.visible(field.after or "").splitlines() if line.strip()]
     shown = lines if verbose else lines[:NOTE_LINES]
     for line in shown:
-        yield Text("      + ", style="green").append(words.cut(line, LONGEST_VALUE))
+        yield Line("      + ", style="green").append(words.cut(line, LONGEST_VALUE))
     if len(lines) > len(shown):
-        yield Text(f"      … and {words.counted(len(lines) - len(shown), 'more line')}", style="dim")
+        yield Line(f"      … and {words.counted(len(lines) - len(shown), 'more line')}", style="dim")
 
 
-def joined_line(joined: Joined) -> Text:
+def joined_line(joined: Joined) -> Line:
     """Which lead a talk goes into, and why."""
-    line = Text(f"  → {words.one_line(words.joins(joined))}", style="cyan")
+    line = Line(f"  → {words.one_line(words.joins(joined))}", style="cyan")
     return line.append(f"  ({joined.reason})", style="not bold dim") if joined.reason else line
 
 
-def _kept_title(kept: Kept, zone: tzinfo) -> Text:
-    line = Text(f"  ! {kept.entity} {kept.id}", style="magenta")
+def _kept_title(kept: Kept, zone: tzinfo) -> Line:
+    line = Line(f"  ! {kept.entity} {kept.id}", style="magenta")
     last = words.last_change(kept, zone)
     return line.append(f"  ({words.one_line(last)})", style="not bold dim") if last else line
 
 
-def kept_lines(kept: Kept, *, verbose: bool = False) -> Iterator[Text]:
+def kept_lines(kept: Kept, *, verbose: bool = False) -> Iterator[Line]:
     """A value that stays: what stands, what the talk says, and why."""
     now = "empty" if kept.now is None else _value(kept.now)
-    line = Text(f"      {words.one_line(kept.name)}: ").append(now, style="magenta").append(" stays; the talk says ")
+    line = Line(f"      {words.one_line(kept.name)}: ").append(now, style="magenta").append(" stays; the talk says ")
     line.append(_value(kept.wanted))
     yield line.append(f"  ({words.one_line(kept.why)})", style="dim") if kept.why else line
     if verbose and kept.origin is not None:
-        yield Text(f"          {words.one_line(words.source_of(kept.origin))}", style="dim")
+        yield Line(f"          {words.one_line(words.source_of(kept.origin))}", style="dim")
 
 
-def refused_lines(row: RefusedRow) -> Iterator[Text]:
+def refused_lines(row: RefusedRow) -> Iterator[Line]:
     """A refused record: where, why, and what to do."""
     key = words.one_line(row.key)
-    yield Text(f"  ✗ {key}", style="bold red").append(f"  {row.field}" if row.field else "", style="red")
-    yield Text(f"      {row.reason}")
+    yield Line(f"  ✗ {key}", style="bold red").append(f"  {row.field}" if row.field else "", style="red")
+    yield Line(f"      {row.reason}")
     if row.where:
-        yield Text(f"      at {row.where}", style="dim")
+        yield Line(f"      at {row.where}", style="dim")
     if row.do:
-        yield Text(f"      what to do: {row.do}", style="dim")
+        yield Line(f"      what to do: {row.do}", style="dim")
 
 
-def summary_lines(plan: Plan, requests_per_second: float) -> Iterator[Text]:
+def summary_lines(plan: Plan, requests_per_second: float) -> Iterator[Line]:
     """The counts, and what a run would cost."""
     if not plan.changes and not plan.refused:
-        yield Text(f"no changes ({plan.records} records looked at)", style="green")
+        yield Line(f"no changes ({words.counted(plan.records, 'record')} looked at)", style="green")
     elif plan.outcomes["unchanged"]:
-        yield Text(f"  = {plan.outcomes['unchanged']} unchanged", style="dim")
-    yield Text(words.counts(plan))
+        yield Line(f"  = {plan.outcomes['unchanged']} unchanged", style="dim")
+    yield Line(words.counts(plan))
     if plan.writes:
-        yield Text(words.cost(plan, requests_per_second), style="dim")
+        yield Line(words.cost(plan, requests_per_second), style="dim")
     for warning in plan.warnings:
-        yield Text(f"warning: {warning}", style="yellow")
+        yield Line(f"warning: {warning}", style="yellow")
 
 
 def _value(text: str) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol, TypeVar
 
 from leadsync.sync.changes import Change, Joined, Kept
 from leadsync.sync.results import Plan, RefusedRow
@@ -66,7 +67,20 @@ def record_diffs(plan: Plan) -> list[RecordDiff]:
         diffs[key].reason = reason
     for row in plan.refused:
         diffs[row.key].refused.append(row)
-    return sorted(diffs.values(), key=lambda one: (bool(one.refused), _natural(one.key)))
+    return sorted(in_key_order(diffs.values()), key=lambda one: bool(one.refused))
+
+
+class _Keyed(Protocol):
+    @property
+    def key(self) -> str: ...
+
+
+One = TypeVar("One", bound=_Keyed)
+
+
+def in_key_order(things: Iterable[One]) -> list[One]:
+    """Things by their records' keys, as people count; those of one record stay as they were among themselves."""
+    return sorted(things, key=lambda one: _natural(one.key))
 
 
 def _natural(key: str) -> list[tuple[int, str]]:

@@ -99,13 +99,17 @@ class RedisDialogs(Source):
             await self._own.aclose()
 
     async def _pages(self) -> AsyncIterator[list[bytes]]:
-        """Pages of keys, each key once and none of our own memory's: 8 bytes are remembered of each."""
+        """Pages of keys, each key once and none of our own memory's: 8 bytes are remembered of each.
+
+        Sorted within a page: SCAN's order is another one after each restart of Redis, and of talks that share a person
+        the first one makes the contact. So a plan and the run after it agree where the talks are few.
+        """
         seen: set[bytes] = set()
         cursor = 0
         while True:
             cursor, keys = await self._redis.scan(cursor, match=self.options.match, count=self.options.batch)
             marks = {_mark(key): key for key in cast(list[bytes], keys) if not key.startswith(_OURS)}
-            fresh = [key for mark, key in marks.items() if mark not in seen]
+            fresh = sorted(key for mark, key in marks.items() if mark not in seen)
             seen.update(marks)
             for at in range(0, len(fresh), self.options.batch):
                 yield fresh[at : at + self.options.batch]
