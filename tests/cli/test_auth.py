@@ -378,7 +378,7 @@ def long_lived(**claims: float) -> str:
 @pytest.mark.parametrize(
     ("token", "code", "said"),
     [
-        (long_lived(exp=time.time() + 100 * 86_400 + 60), 0, "100 days left"),
+        (long_lived(exp=time.time() + 100 * 86_400 + 3600), 0, "100 days left"),
         (long_lived(exp=time.time() - 60), 77, "ended on"),
         (long_lived(), 0, "does not say when it ends"),
         ("something-else", 0, "does not say when it ends"),
