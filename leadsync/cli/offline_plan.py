@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from math import ceil
-from typing import Any
 from zoneinfo import ZoneInfo
 
-import orjson
 from rich.text import Text
 
 from leadsync.chunks import Selection
 from leadsync.cli.logins import open_project
 from leadsync.cli.output import ProgressBar, console, print_document, print_lines
-from leadsync.cli.streams import takes_unicode
+from leadsync.cli.pieces import dumped, print_pieces
 from leadsync.config.loader import Project
 from leadsync.events import RecordsDone
 from leadsync.offline import AS_IF_NEW, OfflineRecord, open_offline
 from leadsync.planning import MOST_ROWS
 from leadsync.report import words
+from leadsync.report.line import Line
 from leadsync.report.plan_html import plan_html
 from leadsync.report.plan_json import change_json, plan_json
 from leadsync.report.plan_markdown import plan_markdown
@@ -114,20 +112,19 @@ class TextPrinter(Printer):
         print_lines(Text(note, style="cyan" if note == AS_IF_NEW else "dim") for note in notes)
 
     def show(self, page: Sequence[OfflineRecord]) -> None:
-        lines = (line for one in page for line in self._lines(one))
         if self._has_styles:
-            print_lines(lines)
+            print_lines(line for one in page for line in self._lines(one))
         else:  # a file or a pipe takes no styles, and working them out would take most of the time
-            print_pieces(f"{line.plain}\n" for line in lines)
+            print_pieces("".join([f"{line.plain}\n" for line in self._lines(one)]) for one in page)
 
-    def _lines(self, one: OfflineRecord) -> Iterator[Text]:
+    def _lines(self, one: OfflineRecord) -> Iterator[Line]:
         if one.refused is not None:
             yield from refused_lines(one.refused)
         elif one.changes:
-            yield Text(words.visible(one.key), style="bold")
+            yield Line(words.visible(one.key), style="bold")
             for change in one.changes:
                 yield from change_lines(change, verbose=self.verbose)
-            yield Text()
+            yield Line()
 
     def finish(self) -> None:
         lines = [Text(words.counts(self.plan)), Text(words.cost(self.plan, self.rate), style="dim")]
@@ -139,15 +136,15 @@ class JsonPrinter(Printer):
 
     def begin(self, notes: Sequence[str]) -> None:
         super().begin(notes)
-        self._between = "\n"
+        self._between = b"\n"
         head = dumped({"format_version": 1, "source": self.plan.source, "offline": True})
         print_pieces([head[:-1], ',"changes":['])
 
     def show(self, page: Sequence[OfflineRecord]) -> None:
         items = [dumped(change_json(change)) for one in page for change in one.changes]
         if items:
-            print_pieces([self._between, ",\n".join(items)])
-            self._between = ",\n"
+            print_pieces([self._between, b",\n".join(items)])
+            self._between = b",\n"
 
     def finish(self) -> None:
         rest = plan_json(self.plan, requests_per_second=self.rate)
@@ -176,15 +173,3 @@ PRINTERS: Mapping[str, type[Printer]] = {
     "markdown": MarkdownPrinter,
     "html": HtmlPrinter,
 }
-
-
-def dumped(value: Any) -> str:
-    """JSON in one line; where stdout has no Unicode, with escapes."""
-    raw = orjson.dumps(value)
-    return raw.decode() if takes_unicode() else json.dumps(orjson.loads(raw))
-
-
-def print_pieces(parts: Iterable[str]) -> None:
-    """A part of a document that goes on."""
-    for part in parts:
-        sys.stdout.write(part)

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from leadsync.cli.streams import takes_unicode
 from leadsync.events import Event, RecordsDone, RequestFinished, RequestRetried
+from leadsync.report.line import Line
 
 _HANGING = 2
 """Columns by which a wrapped line goes on to the right of its beginning."""
@@ -39,11 +40,11 @@ def error_console() -> Console:
     return _Console(file=sys.stderr, highlight=False, markup=False, soft_wrap=True)
 
 
-def print_lines(lines: Iterable[Text | str]) -> None:
+def print_lines(lines: Iterable[Line | Text | str]) -> None:
     """Print a result line by line; on a terminal long lines are wrapped between words, under their own beginning."""
     out = console()
     for line in lines:
-        text = Text(line) if isinstance(line, str) else line
+        text = Text(line) if isinstance(line, str) else line.styled() if isinstance(line, Line) else line
         for part in _wrapped(text, out) if sys.stdout.isatty() else (text,):
             out.print(part)
 
