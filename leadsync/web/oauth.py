@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -15,7 +16,7 @@ from leadsync.amocrm.oauth import OAuthClient
 from leadsync.amocrm.tokens import STATE_LIFE, LoginStates
 from leadsync.errors import AuthorizationRequired, LeadsyncError
 from leadsync.project import Connections
-from leadsync.web.problems import Fault, answer_of, described, fault_of, said
+from leadsync.web.problems import Fault, answer_of, described, fault_of, said, unavailable
 from leadsync.web.service import PREFIX, Service
 
 DONE = "Готово, можно закрыть окно"
@@ -110,7 +111,11 @@ class Logins:
         connections = await self._service.connections()
         oauth, states = integration(connections, 400)  # no state of ours can be right
         _check_account(answer.get("referer"), connections)
-        await finish_login(answer, oauth=oauth, states=states)
+        try:
+            async with asyncio.timeout(self._service.patience):
+                await finish_login(answer, oauth=oauth, states=states)
+        except TimeoutError:
+            raise unavailable("amoCRM did not answer in time; begin the login anew") from None
         self._service.logged_in()
         return connections.account.name
 
