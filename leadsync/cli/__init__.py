@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -46,6 +47,9 @@ Exit codes, the same for every command:
  141  the reader of stdout went away
  143  interrupted by SIGTERM
 """
+
+SELDOM = (50_000, 20, 100)
+"""How often Python looks for cycles among objects: records come and go without any, and there are many of them."""
 
 USAGE_EXIT = 78
 """Exit code of a wrong option; click's own 2 would read as `there are changes`."""
@@ -109,6 +113,7 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and exit with its code; what a user can cause ends in a message, never in a stack trace."""
+    gc.set_threshold(*SELDOM)
     prepare_streams()
     sys.exit(run_command(arguments))
 

@@ -59,8 +59,9 @@ def test_a_phone_has_one_key(digits: str, prefix: str, between: str, brackets: b
     assert phone_key(spelling, "RU") == expected
 
 
-@given(st.from_regex(r"\+7[ -]?\(?9[0-9]{2}\)?[ -]?[0-9]{3}[ -]?[0-9]{2}[ -]?[0-9]{2}", fullmatch=True))
+@given(st.from_regex(r"(\+7|8|7|)[ -]?\(?9[0-9]{2}\)?[ -]?[0-9]{3}[ -]?[0-9]{2}[ -]?[0-9]{2}", fullmatch=True))
 @example("+79876543210")
+@example("8 (987) 654-32-10")
 @example("+79999999999")
 def test_a_usual_spelling_is_read_as_any_other(spelling: str) -> None:
     """What is read at a glance has the key that a close look finds, whatever the country."""
