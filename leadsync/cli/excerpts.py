@@ -5,6 +5,7 @@ Sentences are wrapped between words; lines of the file are cut around the mistak
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 
@@ -12,6 +13,10 @@ from leadsync.errors import ConfigurationError, LeadsyncError, Problem
 
 _CARET = "^"
 _ELLIPSIS = "…"
+_QUOTED = re.compile("`[^`\n]{1,30}`")
+"""A command or a name that stays in one line."""
+_GLUE = "\x1f"
+"""Stands for a space at which no line is broken; YAML holds no such character."""
 
 
 def error_lines(error: LeadsyncError, columns: int) -> Iterator[str]:
@@ -32,11 +37,12 @@ def problem_lines(problem: Problem, columns: int, indent: str = "") -> Iterator[
 
 
 def _sentences(text: str, columns: int) -> Iterator[str]:
-    for line in text.splitlines():
+    for line in _QUOTED.sub(lambda found: found[0].replace(" ", _GLUE), text).splitlines():
         hanging = " " * (len(line) - len(line.lstrip(" ")) + 2)
-        yield from textwrap.wrap(
+        wrapped = textwrap.wrap(
             line, columns, subsequent_indent=hanging, break_long_words=False, break_on_hyphens=False
         )
+        yield from (part.replace(_GLUE, " ") for part in wrapped)
 
 
 def _cut(lines: Sequence[str], columns: int) -> list[str]:
