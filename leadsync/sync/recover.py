@@ -62,9 +62,11 @@ class Recovery:
         """
         entries = await self.journal.entries()
         living = await self.claims.living(one.owner for one in entries) - {self.claims.owner}
-        left = [one for one in entries if one.owner not in living or claims_of(one) & self.claims.held]
-        # Who made a contact does not claim it, so another may hold it while a lead for it is being sent.
-        busy = {one.id for one in await self._flying([one for one in left if one.owner in living])}
+        shared = {one.id: claims_of(one) & self.claims.held for one in entries}
+        left = [one for one in entries if one.owner not in living or shared[one.id]]
+        # Who made a contact does not claim it: another may hold it while a lead for it is being sent.
+        doubtful = [one for one in left if one.owner in living and all(map(_is_contact, shared[one.id]))]
+        busy = {one.id for one in await self._flying(doubtful)}
         left = [one for one in left if one.id not in busy]
         for entry in left:
             await self.settle_entry(entry)
@@ -207,6 +209,10 @@ def claims_of(entry: Entry) -> frozenset[str]:
     people = [f"person:{slot}" for name, slot, _ in facts if name == PEOPLE]
     tied = (item.payload.get("_embedded", {}).get("contacts", ()) for item in entry.items)
     return frozenset([*keys, *people, *(f"contact:{one['id']}" for contacts in tied for one in contacts)])
+
+
+def _is_contact(claim: str) -> bool:
+    return claim.startswith("contact:")
 
 
 async def close_accepted(journal: Journal, entry: Entry, ids: Mapping[str, int]) -> None:
