@@ -16,7 +16,7 @@ from difflib import unified_diff
 from pathlib import Path
 
 import pytest
-from wcwidth import wcswidth
+from rich.cells import cell_len
 
 from tests.newcomer.screen import COLUMNS, Shown, shown
 
@@ -88,7 +88,7 @@ def test_every_line_fits() -> None:
     """No line is left to the terminal to break."""
     lines = [line for path in GOLDEN.iterdir() for line in path.read_text("utf-8").splitlines()]
     assert lines
-    assert [line for line in lines if wcswidth(line) > COLUMNS] == []
+    assert [line for line in lines if cell_len(line) > COLUMNS] == []
 
 
 def _seen(step: Step, folder: Path) -> str:
