@@ -96,7 +96,8 @@ async def _demo(project: Project) -> tuple[Plan, RunReport, Plan]:
             source = next(iter(project.sources))
             plan = await pipeline.plan(source)
             progress.begin("run")
-            report = await pipeline.run(source)
+            async with Pipeline(project, listener=progress) as running:  # it counts its own requests, not the plan's
+                report = await running.run(source)
             progress.begin("dry-run again")
             return plan, report, await pipeline.plan(source)
 
@@ -138,10 +139,10 @@ def _some_of(plan: Plan) -> Iterator[Line | Text]:
 
 
 def _next_steps(folder: Path) -> Iterator[Text]:
-    yield Text(f"The project is in {folder}/: leadsync.yaml, mappings/, its Redis and its amoCRM look-alike.")
+    yield Text(f"Everything is in {folder}/: the project, its Redis, its amoCRM look-alike.")
     yield Text(f"  cd {folder}", style="bold")
     for line, why in (
-        ("leadsync fields", "what the account calls its fields, for mappings/telegram.yaml"),
+        ("leadsync fields", "what the account calls its fields"),
         ("leadsync dry-run", "edit a mapping, then see what it would change"),
         ("leadsync run", "bring it into the CRM"),
     ):
