@@ -10,13 +10,13 @@ from heapq import nsmallest
 from zoneinfo import ZoneInfo
 
 from leadsync import plugins
+from leadsync.done import Done, refusal
 from leadsync.errors import RecordError, StartRefused
 from leadsync.events import RecordsRead
 from leadsync.intake import Intake, Skipped, Taken
 from leadsync.project import Connections
 from leadsync.sources.base import RawRecord, Source, SourceContext
 from leadsync.state.seen import NEW, SKIPPED, UNCHANGED, Seen, mark_of
-from leadsync.steps import Done, refusal
 from leadsync.sync.changes import Outcome
 
 MOST_SAME = 10_000
@@ -113,10 +113,8 @@ def _told(connections: Connections, chunk: Chunk) -> Chunk:
 
 async def _compared(page: Sequence[RawRecord], seen: Seen | None) -> tuple[Sequence[bytes], bytes]:
     """The marks of raw records, and the letters that say which are the same as before."""
-    if seen is None:
-        return [b""] * len(page), NEW * len(page)
     marks = [mark_of(raw.place, raw.fingerprint()) for raw in page]
-    return marks, await seen.compare(marks)
+    return marks, NEW * len(page) if seen is None else await seen.compare(marks)
 
 
 async def read_whole(connections: Connections, intake: Intake, selection: Selection) -> Chunk:
@@ -150,19 +148,19 @@ def _name(one: Taken | Done) -> tuple[str, str]:
 async def _wanted(connections: Connections, intake: Intake, selection: Selection) -> AsyncGenerator[Taken | Done, None]:
     async with aclosing(raw_records(connections, intake)) as found:
         async for raw in found:
-            one = read_record(intake, raw)
+            one = read_record(intake, raw, mark_of(raw.place, raw.fingerprint()))
             if selection.has(one.key, raw.place):
                 yield one
 
 
-def read_record(intake: Intake, raw: RawRecord, mark: bytes = b"") -> Taken | Done:
+def read_record(intake: Intake, raw: RawRecord, mark: bytes) -> Taken | Done:
     """One record: read and wanted, or skipped, or not readable; `mark` is what is remembered of its bytes."""
     try:
         return intake.read(raw, mark)
     except Skipped as skipped:
         return Done(str(skipped), raw.place, "skipped", mark=mark)
     except RecordError as error:
-        return refusal(raw.place, raw.place, error)
+        return refusal(raw.place, raw.place, error, mark)
 
 
 async def raw_records(connections: Connections, intake: Intake) -> AsyncGenerator[RawRecord, None]:

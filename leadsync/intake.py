@@ -106,7 +106,7 @@ class Intakes:
         self._project = project
         self._catalogue = catalogue
         self._mappings = {one.path: self._prepared(one, mappers[one.path]) for one in mappings_of(project)}
-        self._wording = wording_of(project, mappers.values(), account_zone(catalogue, ZoneInfo("UTC")))
+        self._wording = wording_of(project, mappers.values(), catalogue, account_zone(catalogue, ZoneInfo("UTC")))
 
     def of(self, name: str) -> Intake:
         """The intake of one source."""

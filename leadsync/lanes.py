@@ -39,10 +39,15 @@ class Lanes:
         return Steps(self._shared, self._open[0][0], promises={})
 
     async def check(self) -> None:
-        """Raise StateUnavailable when any lane was silent for so long that others may have taken its work."""
-        claims = [one for one, _ in self._open]
-        living = await claims[0].living(one.owner for one in claims)
-        for one in claims:
+        """Raise StateUnavailable when a lane was silent for so long that others may have taken what it holds.
+
+        A lane that holds nothing writes nothing; it goes on under a new name when it is needed.
+        """
+        busy = [one for one, _ in self._open if one.held]
+        if not busy:
+            return
+        living = await busy[0].living(one.owner for one in busy)
+        for one in busy:
             if one.owner not in living:
                 await one.check()
 

@@ -19,6 +19,7 @@ from leadsync.amocrm.catalogue import Catalogue
 from leadsync.amocrm.imagined import ImaginedCatalogue
 from leadsync.chunks import Selection
 from leadsync.config.loader import Project
+from leadsync.done import refusal
 from leadsync.errors import ConfigurationError, RecordError
 from leadsync.intake import Intake, Intakes, PreparedMapping, Skipped, account_problems, compile_mappings
 from leadsync.mapping.talk import Talk
@@ -28,7 +29,6 @@ from leadsync.sources.base import RawRecord, Source, SourceContext
 from leadsync.state.kept_catalogue import load_catalogue
 from leadsync.state.namespace import Namespace
 from leadsync.state.redis import open_redis
-from leadsync.steps import refusal
 from leadsync.sync.changes import Change, Outcome
 from leadsync.sync.new_items import NewItems
 from leadsync.sync.results import RefusedRow

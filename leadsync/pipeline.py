@@ -20,6 +20,7 @@ from leadsync.amocrm.retry import RetryPolicy
 from leadsync.amocrm.wire import Timeouts
 from leadsync.chunks import Selection
 from leadsync.config.loader import Project, load_project
+from leadsync.done import Done, refusal, refused_of
 from leadsync.errors import ConfigurationError, LeadsyncError, RecordError, StateUnavailable
 from leadsync.events import Listener, Warned, ignore
 from leadsync.explaining.explanation import Explanation
@@ -38,7 +39,7 @@ from leadsync.state.contact_index import ContactIndex
 from leadsync.state.persistence import persistence_warnings
 from leadsync.state.refused import Refused
 from leadsync.state.runs import keep_run
-from leadsync.steps import Done, Shared, refusal, refused_of
+from leadsync.steps import Shared
 from leadsync.sync.account_names import AccountNames
 from leadsync.sync.batch_sizes import BatchSizes
 from leadsync.sync.changes import digest
@@ -118,7 +119,7 @@ class Pipeline:
         await self.rebuild(everything=False)
         sizes = BatchSizes(redis, names, self.project.file.amocrm.batch_size)
         await sizes.load()
-        contacts = ContactList(client, ContactIndex(redis, names), country)
+        contacts = ContactList(client, ContactIndex(redis, names, country), country)
         self._shared = Shared(self.connections, self.account, sizes, contacts, self._rebuild, self._settle)
         self._lanes = await self._stack.enter_async_context(Lanes(self._shared))
         # A write whose claims have lapsed while it waited its turn must not go out: another process may send it.

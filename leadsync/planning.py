@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing
 
 from leadsync.chunks import Chunk, Selection, read_chunks
+from leadsync.done import Done, refusal
 from leadsync.events import RecordsDone
 from leadsync.intake import Intake
 from leadsync.project import Connections
 from leadsync.state.seen import Seen
-from leadsync.steps import Done, Steps, refusal
+from leadsync.steps import Steps
 from leadsync.sync.batch_sizes import BatchSizes
 from leadsync.sync.changes import RecordPlan, Step
 from leadsync.sync.cost import WriteCost, mark_reads
@@ -32,7 +33,7 @@ async def plan_records(
     planned: Callable[[Chunk], None] | None = None,
 ) -> Plan:
     """Plan the records of a source; `planned` is shown each chunk. Raises AmoCRMAPIError, StateUnavailable."""
-    started, requests = time.perf_counter(), RequestCounter()
+    started, requests, lookups = time.perf_counter(), RequestCounter(), steps.lookups
     redis, names = connections.redis, connections.names
     sizes = BatchSizes(redis, names, connections.project.file.amocrm.batch_size)
     await sizes.load()
@@ -50,6 +51,7 @@ async def plan_records(
         connections.listeners.remove(requests)
     plan = planning.plan
     plan.reads, plan.writes = requests.total + await mark_reads(redis, names, plan.steps), planning.cost.requests
+    plan.lookups = steps.lookups.since(lookups)
     plan.seconds = time.perf_counter() - started
     return plan
 

@@ -8,9 +8,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Self
 
+from leadsync.done import Done
 from leadsync.errors import AmoCRMUnknownOutcome, StateUnavailable
 from leadsync.intake import Intake, Taken
-from leadsync.steps import FIRST_WAIT, LONGEST_WAIT, Done, Steps
+from leadsync.steps import FIRST_WAIT, LONGEST_WAIT, Steps
 from leadsync.sync.results import PushResult, RefusedRow
 
 TOGETHER = 250

@@ -8,18 +8,20 @@ account's budget, however long amoCRM takes to answer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from leadsync.chunks import CHUNK, Chunk, Selection, read_chunks
+from leadsync.done import Done
 from leadsync.events import RecordsDone
 from leadsync.intake import Intake, Taken
 from leadsync.lanes import MOST, Lanes
 from leadsync.planning import count
 from leadsync.project import Connections
-from leadsync.state.seen import SKIPPED, UNCHANGED, Seen
-from leadsync.steps import Done, Steps
+from leadsync.state.seen import Seen
+from leadsync.steps import Steps
 from leadsync.sync.results import RunReport
 
 Check = Callable[[Sequence[Chunk] | None], Awaitable[None]]
@@ -36,35 +38,40 @@ async def run_records(
 ) -> None:
     """Bring a source's records in and count them in the report. Raises what Steps.sync raises, and what a source does.
 
-    After an error nobody begins another chunk, and those under way come to their end.
+    After an error, or when it is cancelled, nobody begins another request; writes under way come to their end.
     """
     seen = Seen(connections.redis, connections.names, intake.source.name, intake.wording)
+    await seen.begin()
     async with aclosing(read_chunks(connections, intake, selection, seen)) as chunks:
-        ahead, is_all = await _ahead(chunks) if check is not None else ([], False)
+        ahead, is_all = await _ahead(chunks) if check is not None else (deque[Chunk](), False)
         if check is not None:
             await check(ahead if is_all else None)
-        running = Running(connections, intake, report, seen, _after(ahead, chunks))
-        under_way = [running.lane(lanes, number) for number in range(MOST)]
-        ended = await asyncio.gather(*under_way, return_exceptions=True)
-    for failed in ended:
-        if failed is not None:
-            raise failed
+        async with aclosing(_after(ahead, chunks)) as all_chunks:
+            running = Running(connections, intake, report, all_chunks)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for number in range(MOST):
+                        group.create_task(running.lane(lanes, number))
+            except ExceptionGroup as failed:
+                raise failed.exceptions[0] from None
     await running.finish(await lanes.steps(0))
 
 
-async def _ahead(chunks: AsyncIterator[Chunk]) -> tuple[list[Chunk], bool]:
+async def _ahead(chunks: AsyncIterator[Chunk]) -> tuple[deque[Chunk], bool]:
     """The first chunks, and whether they are all; records that did not change take no room."""
-    ahead: list[Chunk] = []
+    ahead, records = deque[Chunk](), 0
     async for chunk in chunks:
         ahead.append(chunk)
-        if sum(map(len, ahead)) >= MOST * CHUNK:
+        records += len(chunk)
+        if records >= MOST * CHUNK:
             return ahead, False
     return ahead, True
 
 
-async def _after(ahead: Sequence[Chunk], chunks: AsyncIterator[Chunk]) -> AsyncIterator[Chunk]:
-    for chunk in ahead:
-        yield chunk
+async def _after(ahead: deque[Chunk], chunks: AsyncIterator[Chunk]) -> AsyncGenerator[Chunk]:
+    """Chunks that were read ahead, which are let go one by one, and those that follow."""
+    while ahead:
+        yield ahead.popleft()
     async for chunk in chunks:
         yield chunk
 
@@ -85,34 +92,28 @@ class Running:
     connections: Connections
     intake: Intake
     report: RunReport
-    seen: Seen
     chunks: AsyncIterator[Chunk]
-    stopped: bool = False
     others: dict[str, Taken] = field(default_factory=dict)
     busy: set[str] = field(default_factory=set)
     _next: asyncio.Lock = field(default_factory=asyncio.Lock)
     _free: asyncio.Condition = field(default_factory=asyncio.Condition)
+    _finishing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def lane(self, lanes: Lanes, number: int) -> None:
         """Work on one chunk after the other."""
-        try:
-            while (chunk := await self._taken()) is not None:
-                steps = await lanes.steps(number)
-                try:
-                    await self._work(steps, chunk)
-                finally:
-                    await self._give_back(chunk)
-        except BaseException:
-            self.stopped = True
-            raise
+        steps: Steps | None = None
+        while (chunk := await self._taken()) is not None:
+            steps = steps or await lanes.steps(number)
+            await self._work(steps, chunk)
+            await self._give_back(chunk)
 
     async def _taken(self) -> Chunk | None:
         """The next chunk, once nobody is at work on an earlier record of one of its keys."""
         async with self._next:
-            if self.stopped or (chunk := await anext(self.chunks, None)) is None:
+            if (chunk := await anext(self.chunks, None)) is None:
                 return None
             async with self._free:
-                await self._free.wait_for(lambda: self.stopped or self.busy.isdisjoint(chunk.taken))
+                await self._free.wait_for(lambda: self.busy.isdisjoint(chunk.taken))
                 self.busy |= chunk.taken.keys()
             return chunk
 
@@ -125,23 +126,20 @@ class Running:
         self.report.outcomes += chunk.same
         self.connections.listeners(RecordsDone(chunk.same.total()))
         await steps.keep_ended(self.intake, chunk.ended)
-        await self._count(chunk.ended, {})
+        count_done(self.connections, self.report, chunk.ended)
         if not self.others.keys().isdisjoint(chunk.taken):
             await self.finish(steps)
         done, left = await steps.sync(self.intake, list(chunk.taken.values()))
-        await self._count(done, chunk.taken)
+        count_done(self.connections, self.report, done)
         self.others |= {one.key: one for one in left}
         if len(self.others) >= CHUNK:
             await self.finish(steps)
 
     async def finish(self, steps: Steps) -> None:
-        """Bring in what other workers were busy with, as soon as they are not."""
-        others, self.others = self.others, {}
-        await self._count(await steps.finish(self.intake, list(others.values())), others)
-
-    async def _count(self, done: Sequence[Done], taken: dict[str, Taken]) -> None:
-        """Count records, and remember the marks of those that need not be looked at until they change."""
-        marks = [(one.mark, SKIPPED) for one in done if one.outcome == "skipped"]
-        marks += [(taken[one.key].mark, UNCHANGED) for one in done if one.key in taken and one.outcome != "failed"]
-        await self.seen.keep(marks)
-        count_done(self.connections, self.report, done)
+        """Bring in what other workers were busy with, as soon as they are not; one lane does so for all."""
+        async with self._finishing:
+            others = dict(self.others)
+            if others:
+                count_done(self.connections, self.report, await steps.finish(self.intake, list(others.values())))
+            for key in others:
+                del self.others[key]

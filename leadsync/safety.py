@@ -166,7 +166,7 @@ async def _stays_below(limits: Limits, connections: Connections, intake: Intake,
     """Whether a sample says clearly that the share of changed leads stays below its limit."""
     counted, chunk = Counted(), Chunk()
     for raw in sample:
-        chunk.add(read_record(intake, raw))
+        chunk.add(read_record(intake, raw, b""))
     await _count(counted, connections, intake, chunk, mapped=True)
     return counted.known >= FEWEST_SAMPLED and counted.changed / counted.known < limits.max_changed_share - MARGIN
 

@@ -6,12 +6,12 @@ import asyncio
 import logging
 import time
 from base64 import b64encode
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
+from leadsync.done import Done, refusal, refused_items, refused_of
 from leadsync.errors import RecordError, Remedy
 from leadsync.events import LeadCreated, RecordRefused, Warned
 from leadsync.intake import Intake, Taken, account_zone, keepable
@@ -20,19 +20,18 @@ from leadsync.project import Connections
 from leadsync.state.claims import Claims
 from leadsync.state.facts import Fact, remember
 from leadsync.state.links import Link, link_hash, load_links
-from leadsync.state.refused import Refused, RefusedItem
+from leadsync.state.seen import SKIPPED, UNCHANGED, Seen
 from leadsync.sync.account_names import AccountNames, blames_a_name, misses_a_name
 from leadsync.sync.apply import Applied, Applier, torn
 from leadsync.sync.batch_sizes import BatchSizes
-from leadsync.sync.changes import Outcome, RecordPlan
+from leadsync.sync.changes import RecordPlan
 from leadsync.sync.contact_list import ContactList
 from leadsync.sync.match import Matcher
 from leadsync.sync.open_leads import OpenLeads
-from leadsync.sync.payload import content, request_of
 from leadsync.sync.planner import Mapped, Planner, Wish, wish_of
 from leadsync.sync.rebuild import Rebuild
 from leadsync.sync.recover import SETTLE, Recovery
-from leadsync.sync.results import RefusedRow, refusal_row
+from leadsync.sync.results import Lookups, refusal_row
 from leadsync.sync.send import NotAccepted, Sender
 from leadsync.sync.shared_leads import SharedLeads, is_returned
 
@@ -50,25 +49,6 @@ BREATH = 20
 """Records after which a bot's other tasks get their turn."""
 
 COUNTED = {"contact": "contacts", "lead": "leads", "note": "notes"}
-
-
-@dataclass(slots=True)
-class Done:
-    """What became of one record. `created` and `updated` count contacts, leads and notes; `joined`: its talk went into
-    a lead of others."""
-
-    key: str
-    place: str
-    outcome: Outcome
-    lead_id: int | None = None
-    contact_id: int | None = None
-    created: Counter[str] = field(default_factory=Counter)
-    updated: Counter[str] = field(default_factory=Counter)
-    refused: list[RefusedRow] = field(default_factory=list)
-    error: RecordError | None = None
-    joined: bool = False
-    mark: bytes = b""
-    remedy: Remedy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +82,8 @@ class Steps:
         holding = claims if promises is None else None
         filters = catalogue.account.is_api_filter_enabled
         country = file.defaults.country
-        self.matcher = matcher = Matcher(client, redis, names, country, filters, promises, holding, shared.contacts)
+        self._contacts = shared.contacts
+        self._matcher = matcher = Matcher(client, redis, names, country, filters, promises, holding, shared.contacts)
         journal = connections.journal
         self._recovery = Recovery(client, redis, names, catalogue, zone, journal, claims, shared.settle)
         resume = self._recovery.resume if promises is None else None
@@ -151,7 +132,7 @@ class Steps:
             plans = failed + await self._planner.plan(free)
             if check is not None:
                 await check(plans)
-            return await self._apply(intake, by_key, plans, exactly=check is not None), others
+            return await self._marked(intake, by_key, plans, exactly=check is not None), others
         finally:
             await self._claims.release(self._claims.held)
 
@@ -229,6 +210,23 @@ class Steps:
         mine = [one for one, taken in zip(things, got, strict=True) if taken]
         return mine, [one for one, taken in zip(things, got, strict=True) if not taken]
 
+    async def _marked(
+        self, intake: Intake, taken: Mapping[str, Taken], plans: Sequence[RecordPlan], *, exactly: bool
+    ) -> list[Done]:
+        """Send plans; what amoCRM has accepted need not be looked at again until it changes.
+
+        What is about to be sent is looked at again whatever becomes of this process; and all of it while the records
+        are claimed, or somebody slower could remember what is in force no more.
+        """
+        seen = self._seen(intake)
+        await seen.forget(taken[one.key].mark for one in plans)
+        done = await self._apply(intake, taken, plans, exactly=exactly)
+        await seen.keep((taken[one.key].mark, UNCHANGED) for one in done if one.outcome != "failed")
+        return done
+
+    def _seen(self, intake: Intake) -> Seen:
+        return Seen(self._connections.redis, self._connections.names, intake.source.name, intake.wording)
+
     async def _apply(
         self, intake: Intake, taken: Mapping[str, Taken], plans: Sequence[RecordPlan], *, exactly: bool
     ) -> list[Done]:
@@ -243,7 +241,7 @@ class Steps:
         self.tell(done)
         name, now = intake.source.name, time.time()
         kept = [refused_of(one, name, now) for one in done if one.error is not None]
-        kept += [_refused_items(one, name, now) for one in applied if one.refused]
+        kept += [refused_items(one, name, now) for one in applied if one.refused]
         await self.refused.keep([replace(one, record=_record_of(taken[one.key])) for one in kept])
         await self.refused.drop([name for one in applied if not one.refused for name in (one.plan.key, one.plan.place)])
         return done
@@ -278,7 +276,12 @@ class Steps:
     def taken_warnings(self) -> list[str]:
         """What a person should know of the plans so far, each thing once; it is told anew after that."""
         found, self._warnings = self._warnings, []
-        return found
+        return found + self._matcher.taken_twins()
+
+    @property
+    def lookups(self) -> Lookups:
+        """How people were found so far: pages are counted for everybody who shares the index."""
+        return Lookups(self._contacts.pages, self._matcher.searches)
 
     async def _forgive_gone(self, applied: Sequence[Applied]) -> None:
         """A note refused because a person has deleted its lead is no failure: that lead gets nothing more."""
@@ -295,11 +298,15 @@ class Steps:
         await remember(self._connections.redis, self._connections.names, facts)
 
     async def keep_ended(self, intake: Intake, done: Sequence[Done]) -> None:
-        """Keep records that could not be read, under the place where they lie; forget those not wanted any more.
+        """Keep records that could not be read, under the place where they lie; forget those not wanted any more, which
+        need not be looked at again until they change.
 
         Raises StateUnavailable.
         """
         self.tell(done)
+        seen = self._seen(intake)
+        await seen.forget(one.mark for one in done if one.error)
+        await seen.keep((one.mark, SKIPPED) for one in done if not one.error)
         await self.refused.keep([refused_of(one, intake.source.name, time.time()) for one in done if one.error])
         await self.refused.drop([name for one in done if not one.error for name in (one.key, one.place)])
 
@@ -351,47 +358,5 @@ def _stumbled(error: Exception) -> RecordError:
     )
 
 
-def refusal(key: str, place: str, error: RecordError) -> Done:
-    """A record that cannot go on."""
-    row = RefusedRow(key, place, error.field, error.what, error.do, _where(error))
-    return Done(key, place, "failed", refused=[row], error=error, remedy=error.remedy)
-
-
-def _where(error: RecordError) -> str | None:
-    return None if error.where is None else str(error.where)
-
-
 def _record_of(taken: Taken) -> Mapping[str, Any] | None:
     return taken.pushed if taken.pushed is not None else keepable(taken.record)
-
-
-def refused_of(done: Done, source: str, at: float) -> Refused:
-    """A record refused before anything was sent."""
-    error = done.error
-    assert error is not None
-    return Refused(
-        done.key, source, done.place, error.what, error.remedy, error.field, at, do=error.do, where=_where(error)
-    )
-
-
-def _refused_items(applied: Applied, source: str, at: float) -> Refused:
-    first = applied.refused[0]
-    return Refused(
-        applied.plan.key,
-        source,
-        applied.plan.place,
-        first.reason,
-        first.remedy,
-        first.field,
-        at,
-        do=first.do,
-        request=request_of(first.item.payload),
-        payload=first.item.payload,
-        answer={"errors": [asdict(one) for one in first.answer]} if first.answer else None,
-        items=[_item(one) for one in applied.refused if one.remedy is Remedy.FIX_RECORD],
-    )
-
-
-def _item(refused: NotAccepted) -> RefusedItem:
-    answer = [asdict(one) for one in refused.answer]
-    return RefusedItem(refused.item.request_id, content(refused.item.payload), refused.reason, refused.field, answer)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -256,7 +256,7 @@ class AmoCRMClient:
         direction: str = "asc",
         with_: Iterable[str] = (),
         limit: int = reading.PAGE,
-    ) -> AsyncIterator[list[dict[str, Any]]]:
+    ) -> AsyncGenerator[list[dict[str, Any]]]:
         """Every entity of the account, page by page. Orders that work: id, updated_at; for leads also created_at."""
         query = [(f"order[{order}]", direction), *reading.with_parts(with_)]
         return reading.pages(self._transport, f"/{entity}", entity, query=query, limit=limit)
@@ -288,11 +288,11 @@ class AmoCRMClient:
 
     def newest(
         self, entity: EntityType, *, until_id: int, with_: Iterable[str] = ()
-    ) -> AsyncIterator[list[dict[str, Any]]]:
+    ) -> AsyncGenerator[list[dict[str, Any]]]:
         """The entities with an id above `until_id`, newest first, page by page."""
         return self._newest(f"/{entity}", entity, until_id, with_)
 
-    def newest_notes(self, entity: EntityType, *, until_id: int) -> AsyncIterator[list[dict[str, Any]]]:
+    def newest_notes(self, entity: EntityType, *, until_id: int) -> AsyncGenerator[list[dict[str, Any]]]:
         """The notes of all entities of a type with an id above `until_id`, newest first, page by page."""
         return self._newest(f"/{entity}/notes", "notes", until_id, ())
 
@@ -348,7 +348,7 @@ class AmoCRMClient:
 
     async def _newest(
         self, path: str, key: str, until_id: int, with_: Iterable[str]
-    ) -> AsyncIterator[list[dict[str, Any]]]:
+    ) -> AsyncGenerator[list[dict[str, Any]]]:
         query = [*reading.by_id("desc"), *reading.with_parts(with_)]
         async for page in reading.pages(self._transport, path, key, query=query):
             newer = [item for item in page if item["id"] > until_id]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
 from itertools import count
 from typing import Any
 
@@ -29,7 +29,7 @@ async def pages(
     query: Query = (),
     limit: int = PAGE,
     expected: tuple[type[AmoCRMAPIError], ...] = (),
-) -> AsyncIterator[list[dict[str, Any]]]:
+) -> AsyncGenerator[list[dict[str, Any]]]:
     """The pages of a list, `key` being its name in `_embedded`; ends where `_links.next` is missing.
 
     A short page is no end: a filter inside the CRM may thin a page out.
@@ -44,8 +44,9 @@ async def pages(
 
 async def pages_ahead(
     transport: Transport, path: str, key: str, *, query: Query, at_once: int
-) -> AsyncGenerator[list[dict[str, Any]], None]:
-    """The same pages, `at_once` of them under way at a time; the last ones may be asked for in vain."""
+) -> AsyncGenerator[list[dict[str, Any]]]:
+    """The same pages, empty ones too, up to `at_once` of them under way at a time: one, then two, then four, so that
+    little is asked for in vain where the list ends soon."""
     waiting: deque[asyncio.Task[tuple[list[dict[str, Any]], bool]]] = deque()
     numbers = count(1)
 
@@ -53,13 +54,14 @@ async def pages_ahead(
         return await _page(transport, path, key, [*query, ("page", number), ("limit", PAGE)])
 
     try:
-        more = True
+        more, ahead = True, 1
         while more:
-            while len(waiting) < at_once:
+            while len(waiting) < min(ahead, at_once):
                 waiting.append(asyncio.create_task(read(next(numbers))))
-            found, more = await waiting.popleft()
-            if found:
-                yield found
+            found, more = await waiting[0]
+            waiting.popleft()
+            ahead *= 2
+            yield found
     finally:
         for task in waiting:
             task.cancel()

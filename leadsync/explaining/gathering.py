@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from leadsync.amocrm.imagined import ImaginedCatalogue
 from leadsync.chunks import Chunk
 from leadsync.config.loader import ConfiguredSource, LoadedMapping, Project
+from leadsync.done import refusal
 from leadsync.errors import AmoCRMAPIError, RecordError
 from leadsync.events import Listener
 from leadsync.explaining.comparing import Comparing, current_of
@@ -23,7 +24,7 @@ from leadsync.planning import Planning
 from leadsync.project import Connections, connect
 from leadsync.records import DIGEST_SIZE, Record
 from leadsync.state.links import Link, load_links, load_wrote
-from leadsync.steps import Steps, refusal
+from leadsync.steps import Steps
 from leadsync.sync.account_names import AccountNames
 from leadsync.sync.cost import WriteCost
 from leadsync.sync.planner import Wish, wish_of

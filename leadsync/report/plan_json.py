@@ -20,7 +20,8 @@ joined          records that go into a lead which is there: {"key", "lead", "rea
 reasons         {KEY: why nothing is done for a record where one might expect it}
 refused         {"key", "place", "field", "reason", "do", "where"}: records that cannot go on
 warnings        sentences
-cost            {"requests", "seconds", "reads", "writes"}: what a run would ask of amoCRM
+cost            {"requests", "seconds", "reads", "writes", "lookups"}: what a run would ask of amoCRM; `lookups` is how
+                people were found: {"pages", "searches"}, pages of the account's contacts and searches of it
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ def plan_json(plan: Plan, *, requests_per_second: float) -> dict[str, Any]:
             "seconds": round(plan.requests / requests_per_second, 1),
             "reads": plan.reads,
             "writes": plan.writes,
+            "lookups": asdict(plan.lookups),
         },
     }
 

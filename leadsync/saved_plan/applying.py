@@ -8,6 +8,7 @@ from pathlib import Path
 
 from leadsync.chunks import Chunk, Selection, read_whole
 from leadsync.config.reading import shown_path
+from leadsync.done import Done
 from leadsync.errors import StartRefused
 from leadsync.intake import Intake
 from leadsync.project import Connections
@@ -15,7 +16,7 @@ from leadsync.saved_plan.document import SavedPlan, file_digests, talk_digest
 from leadsync.saved_plan.files import read_plan
 from leadsync.saved_plan.moved import Now, moved
 from leadsync.state.links import Link, load_links
-from leadsync.steps import Done, Steps
+from leadsync.steps import Steps
 from leadsync.sync.changes import RecordPlan, contact_ref, lead_ref
 from leadsync.sync.foreseen import Foreseen
 

@@ -1,7 +1,7 @@
 """Contact index: which contacts of the account hold a phone or an e-mail, so that nobody has to be searched for.
 
 It is a cache of the account's own list and may be wrong: a hit is verified before it is written to. Contact keys are
-kept as digests, 8 bytes each.
+kept as digests, 8 bytes each. How far the index goes stands in the same hash: Redis cannot lose one without the other.
 """
 
 from __future__ import annotations
@@ -17,17 +17,27 @@ from leadsync.state.namespace import Namespace
 from leadsync.state.redis import state_errors
 
 MOST_TWINS = 5
-"""Contacts that are remembered for one phone or e-mail, the first that were found: the oldest."""
+"""Contacts that are remembered for one phone or e-mail: the oldest. That there are more is remembered, too."""
 
-# KEYS: the index. ARGV: the most contacts of a key, then pairs of key and contact id.
+FACTS = ("whole", "newest", "checked", "top", "listed", "looked", "pages")
+"""Fields of the hash that say how far the index goes; digests have 8 bytes, and none of these."""
+
+# KEYS: the index. ARGV: the most contacts of a key, then pairs of key and contact id. A key's value is `12,40`, or
+# `12,40,…,+` when more contacts hold it than are remembered.
 ADD = """
+local most = tonumber(ARGV[1])
 for at = 2, #ARGV, 2 do
-  local before = redis.call('HGET', KEYS[1], ARGV[at])
+  local id, before = ARGV[at + 1], redis.call('HGET', KEYS[1], ARGV[at])
   if not before then
-    redis.call('HSET', KEYS[1], ARGV[at], ARGV[at + 1])
-  elseif not string.find(',' .. before .. ',', ',' .. ARGV[at + 1] .. ',', 1, true) then
-    local _, commas = string.gsub(before, ',', '')
-    if commas + 1 < tonumber(ARGV[1]) then redis.call('HSET', KEYS[1], ARGV[at], before .. ',' .. ARGV[at + 1]) end
+    redis.call('HSET', KEYS[1], ARGV[at], id)
+  elseif not string.find(',' .. before .. ',', ',' .. id .. ',', 1, true) then
+    local ids, more = {id}, ''
+    for one in string.gmatch(before, '[^,]+') do
+      if one == '+' then more = ',+' else ids[#ids + 1] = one end
+    end
+    table.sort(ids, function(one, other) return tonumber(one) < tonumber(other) end)
+    if #ids > most then ids[#ids], more = nil, ',+' end
+    redis.call('HSET', KEYS[1], ARGV[at], table.concat(ids, ',') .. more)
   end
 end
 """
@@ -53,61 +63,69 @@ PAIRS_AT_ONCE = 2000
 @dataclass(frozen=True, slots=True)
 class IndexState:
     """How far the index goes. `whole`: it holds every contact there was; `newest` is the `updated_at` (unix seconds of
-    the CRM's clock) up to which it knows every change, `checked` when that was asked last (unix seconds of Redis's).
+    the CRM's clock) up to which it knows every change, `top` the highest id it knows; `checked` and `listed` say when
+    the account was asked last what has changed, and what is new by id (unix seconds of Redis's clock, as `now`).
 
-    `looked` counts the searches made for want of an index since it was last built or given up; `pages` is how many
-    pages of contacts the account has at least, as far as a try to build it has come.
+    `looked` counts the searches made since the list was last read as far as it was needed, and `pages` the pages that a
+    try to do so has read before it was given up.
     """
 
     whole: bool = False
     newest: int = 0
     checked: float = 0.0
+    top: int = 0
+    listed: float = 0.0
     looked: int = 0
     pages: int = 0
     now: float = 0.0
 
-    @property
-    def age(self) -> float:
-        """Seconds since the account was last asked what is new."""
-        return self.now - self.checked
+    def is_fresh(self, seconds: float) -> bool:
+        """Whether the account was asked for changes so many seconds ago at most; a clock may have been set back."""
+        return self.whole and 0 <= self.now - self.checked < seconds
 
 
 class ContactIndex:
-    """The index in Redis, one per account. Every method raises StateUnavailable."""
+    """The index in Redis, one per account and `country` in which phones without a country are read.
 
-    def __init__(self, redis: Redis, names: Namespace) -> None:
+    Every method raises StateUnavailable.
+    """
+
+    def __init__(self, redis: Redis, names: Namespace, country: str) -> None:
         self._redis = redis
-        self._index = names.name("index")
-        self._state = names.name("index-state")
+        self._index = names.name("index", country)
 
     async def state(self) -> IndexState:
         """How far the index goes, with the present time."""
         async with state_errors(), self._redis.pipeline(transaction=False) as pipe:
-            pipe.hgetall(self._state)
+            pipe.hmget(self._index, FACTS)
             pipe.time()
-            raw, (seconds, micros) = await pipe.execute()
-        now = seconds + micros / 1e6
+            facts, (seconds, micros) = await pipe.execute()
+        whole, newest, checked, top, listed, looked, pages = (one or b"0" for one in facts)
         return IndexState(
-            raw.get(b"whole") == b"1",
-            int(raw.get(b"newest", 0)),
-            float(raw.get(b"checked", 0)),
-            int(raw.get(b"looked", 0)),
-            int(raw.get(b"pages", 0)),
-            now,
+            whole == b"1",
+            int(newest),
+            float(checked),
+            int(top),
+            float(listed),
+            int(looked),
+            int(pages),
+            seconds + micros / 1e6,
         )
 
-    async def keep(self, **state: float) -> None:
-        """Remember parts of the state: `whole` (1 or 0), `newest`, `checked`, `looked`, `pages`."""
+    async def keep(self, **facts: float) -> None:
+        """Remember parts of the state, by the names of FACTS (`whole` is 1 or 0)."""
         async with state_errors():
-            await self._redis.hset(self._state, mapping={name: repr(value) for name, value in state.items()})
+            await self._redis.hset(self._index, mapping={name: repr(value) for name, value in facts.items()})
 
     async def searched(self, count: int) -> None:
-        """Count searches that were made for want of an index."""
+        """Count searches that were made for want of a whole and fresh index."""
         async with state_errors():
-            await self._redis.hincrby(self._state, "looked", count)
+            await self._redis.hincrby(self._index, "looked", count)
 
     async def add(self, pairs: Sequence[tuple[str, int]]) -> None:
         """Take in contact keys with the contacts that hold them."""
+        if not pairs:
+            return
         async with state_errors(), self._redis.pipeline(transaction=False) as pipe:
             for start in range(0, len(pairs), PAIRS_AT_ONCE):
                 flat = [part for key, one in pairs[start : start + PAIRS_AT_ONCE] for part in (_digest(key), one)]
@@ -115,7 +133,10 @@ class ContactIndex:
             await pipe.execute()
 
     async def find(self, keys: Sequence[str]) -> dict[str, tuple[int, ...]]:
-        """The contacts of many contact keys, the oldest first; only keys that are in the index."""
+        """The contacts of many contact keys, the oldest first; only keys that are in the index.
+
+        An empty tuple stands for a key of which only contacts are left that are not remembered.
+        """
         if not keys:
             return {}
         async with state_errors():
@@ -135,4 +156,4 @@ def _digest(key: str) -> bytes:
 
 
 def _ids(raw: bytes) -> tuple[int, ...]:
-    return tuple(sorted(map(int, raw.split(b","))))
+    return tuple(int(one) for one in raw.split(b",") if one != b"+")

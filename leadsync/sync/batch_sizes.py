@@ -1,7 +1,7 @@
 """Batch sizes: how many items one write request of each route bears, learnt from the answers and remembered.
 
-The size doubles after each clean answer and halves on a 504, which amoCRM gives when a batch takes it too long
-(amocrm-api.md §2: 50 are advised, 250 are allowed).
+The size doubles after each clean answer to a full batch and halves on a 504, which amoCRM gives when a batch takes it
+too long (amocrm-api.md §2: 50 are advised, 250 are allowed), or when no answer came to a batch above what is advised.
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ from leadsync.sync.changes import Route
 LARGEST = 250
 """Items of one request at most (amoCRM docs: every batch method)."""
 
+ADVISED = 50
+"""Items of one request that amoCRM advises: to a batch up to that it was not the size that took an answer away."""
+
 CALM = 50
-"""Clean answers in a row after which a size that once was too large is tried again."""
+"""Clean answers to full batches in a row after which a size that once was too large is tried again."""
 
 
 @dataclass(slots=True)
@@ -31,15 +34,27 @@ class Size:
     most: int = LARGEST
     calm: int = 0
 
-    def went(self, count: int) -> bool:
-        """A batch of so many items had a clean answer; whether the next one may be larger."""
-        self.calm += 1
-        if self.now == self.most < LARGEST and self.calm >= CALM:
-            self.most, self.calm = min(LARGEST, self.most * 2), 0
-        if not count >= self.now < self.most:
+    def went(self, count: int, *, more: bool = False) -> bool:
+        """A batch of so many items had a clean answer, and `more` were left over; whether anything is new to remember.
+
+        A batch that was not full says nothing. One with more behind it was, though its last record was kept whole.
+        """
+        if count < self.now and not more:
             return False
-        self.now = min(self.most, self.now * 2)
+        if self.now < self.most:
+            self.now = min(self.most, self.now * 2)
+            return True
+        if self.most >= LARGEST:
+            return False
+        self.calm += 1
+        if self.calm >= CALM:
+            self.most, self.calm = min(LARGEST, self.most * 2), 0
         return True
+
+    def too_large(self, count: int, *, at_least: int = 1) -> None:
+        """A batch of so many items took amoCRM too long."""
+        self.now = self.most = max(1, min(self.now, max(at_least, count // 2)))
+        self.calm = 0
 
 
 @dataclass(slots=True)
@@ -57,8 +72,9 @@ class BatchSizes:
         async with state_errors():
             raw: Any = await self.redis.hgetall(self.names.name("batches"))
         for route in Route:
-            now, _, most = raw.get(route.encode(), b"").decode().partition("/")
-            self._sizes[route] = Size(int(now), int(most)) if now else Size(self.first)
+            first, *learnt = map(int, raw[route.encode()].split(b"/")) if route.encode() in raw else (0,)
+            # Whoever writes another `batch_size` wants it to count.
+            self._sizes[route] = Size(*learnt) if first == self.first else Size(self.first)
             self._trying[route] = asyncio.Lock()
 
     def copies(self) -> dict[Route, Size]:
@@ -69,24 +85,25 @@ class BatchSizes:
         """How many items the next request of a route may hold."""
         return self._sizes[route].now
 
-    def grows(self, route: Route) -> asyncio.Lock | None:
-        """What to hold while sending, as long as the next answer tells of a larger size; None once it is found."""
+    def grows(self, route: Route, waiting: int) -> asyncio.Lock | None:
+        """What to hold while sending when more is waiting than one request holds, as long as the next answer tells of a
+        larger size; else None."""
         size = self._sizes[route]
-        return self._trying[route] if size.now < size.most else None
+        return self._trying[route] if size.now < size.most and waiting > size.now else None
 
-    async def went(self, route: Route, count: int) -> None:
-        """A batch of so many items had a clean answer. Raises StateUnavailable."""
-        if self._sizes[route].went(count):
+    async def went(self, route: Route, count: int, *, more: bool) -> None:
+        """A batch of so many items had a clean answer, and `more` were left over. Raises StateUnavailable."""
+        if self._sizes[route].went(count, more=more):
             await self._keep(route)
 
-    async def too_large(self, route: Route, count: int) -> None:
-        """A batch of so many items took amoCRM too long. Raises StateUnavailable."""
-        size = self._sizes[route]
-        size.now = size.most = max(1, min(size.now, count // 2))
-        size.calm = 0
-        await self._keep(route)
+    async def too_large(self, route: Route, count: int, *, answered: bool) -> None:
+        """A batch of so many items took amoCRM too long: it `answered` 504, or nothing. Raises StateUnavailable."""
+        if answered or count > ADVISED:
+            self._sizes[route].too_large(count, at_least=1 if answered else ADVISED)
+            await self._keep(route)
 
     async def _keep(self, route: Route) -> None:
         size = self._sizes[route]
+        learnt = f"{self.first}/{size.now}/{size.most}/{size.calm}"
         async with state_errors():
-            await self.redis.hset(self.names.name("batches"), route.value, f"{size.now}/{size.most}")
+            await self.redis.hset(self.names.name("batches"), route.value, learnt)

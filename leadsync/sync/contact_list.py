@@ -7,9 +7,11 @@ be made without it; what is not in a whole and fresh index is in no contact.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from leadsync.amocrm import AmoCRMClient
@@ -19,6 +21,9 @@ from leadsync.sync.resolve import contact_keys_of
 FRESH = 30.0
 """Seconds for which nobody is asked again what changed in the account's contacts."""
 
+LISTED = 600.0
+"""Seconds after which the newest ids are looked at, too: an import may make contacts that say they changed long ago."""
+
 AT_ONCE = 5
 """Pages under way at a time: with answers after 700 ms that is what 7 requests per second need."""
 
@@ -26,7 +31,10 @@ SEARCHES_PER_PAGE = 2
 """One page is read for so many searches spared: most accounts end long before that, and no more is lost if not."""
 
 CLOCKS_APART = 300
-"""Seconds by which our clock and the CRM's may differ."""
+"""Seconds by which our clock and the CRM's may differ; a later `updated_at` was set by somebody."""
+
+LATE = 5
+"""Seconds by which a change may come into the list after others that happened later."""
 
 
 @dataclass(slots=True)
@@ -46,70 +54,122 @@ class ContactList:
         """
         async with self._turn:
             state = await self.index.state()
-            if state.whole:
-                await self._refresh(state)
+            if state.is_fresh(FRESH):
                 return True
             affordable = (state.looked + searches) // SEARCHES_PER_PAGE
-            if not affordable or affordable < 2 * state.pages:
+            if state.whole:
+                affordable = max(1, affordable)
+            if affordable < max(1, 2 * state.pages):
                 return False
-            return await self._build(state, affordable)
+            return await (self._refresh(state, affordable) if state.whole else self._build(state, affordable))
 
     async def keep_fresh(self) -> None:
         """Ask what changed, where there is a whole index; so that a push need not. Raises what `ready` raises."""
         async with self._turn:
             state = await self.index.state()
-            if state.whole:
-                await self._refresh(state, FRESH / 2)
+            if state.whole and not state.is_fresh(FRESH / 2):
+                await self._refresh(state, inf)
 
     async def _build(self, state: IndexState, most: int) -> bool:
-        """Read the list from its beginning, at most so many pages."""
-        since = int(state.now) - CLOCKS_APART
-        read = 0
+        """Read the list from its beginning; whether it ended within so many pages."""
+        since, began = int(state.now) - CLOCKS_APART, time.monotonic()
+        read, newest, top = 0, 0, 0
         async with aclosing(self.client.pages_ahead("contacts", at_once=min(AT_ONCE, most))) as pages:
             async for page in pages:
                 if read == most:
                     await self.index.keep(pages=read)
                     return False
                 await self._take(page)
+                newest, top = max(newest, _newest(page, state)), max(top, _top(page))
                 read += 1
-        if await self.client.deleted_since("contacts", since):
+        # Whoever is on the first page stays there: in a list of one page nobody is shifted past the reader.
+        if read > 1 and await self.client.deleted_since("contacts", since):
             await self._read_back(read)
-        await self.index.keep(whole=1, newest=since, checked=state.now, pages=read, looked=0)
+        # What changed after its page was read did so since the beginning.
+        newest -= int(time.monotonic() - began) + LATE
+        now = state.now
+        await self.index.keep(whole=1, newest=max(0, newest), checked=now, top=top, listed=now, looked=0, pages=0)
         return True
 
     async def _read_back(self, last: int) -> None:
         """Read the list from its end to its beginning: who is shifted meanwhile is shifted to pages still to be read.
 
-        It is read in several stretches side by side; the page before each stretch is read once more at the end, since
-        somebody may have been shifted into it from the next one.
+        It is read in several stretches side by side. Between two of them somebody may be shifted from the upper one,
+        before it comes to its first page, to the lower one's end, which has been read: those seams are read after.
         """
         size = -(-last // AT_ONCE)
-        ends = list(range(min(size, last), last + 1, size)) if last else []
-        if ends and ends[-1] != last:
-            ends.append(last)
+        ends = [*range(size, last, size), last]
+        try:
+            async with asyncio.TaskGroup() as group:
+                begins = [0, *ends]
+                tasks = [group.create_task(self._stretch(*one)) for one in zip(ends, begins, strict=False)]
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+        for end, task in zip(ends[:-1], tasks, strict=False):
+            await self._seam(end, task.result())
 
-        async def stretch(end: int) -> None:
-            for number in range(end, max(0, end - size), -1):
-                await self._take(await self.client.page("contacts", number))
+    async def _stretch(self, end: int, begin: int) -> float:
+        """Read the pages from `end` down to the one after `begin`; the highest id of the first one read."""
+        highest = inf
+        for number in range(end, begin, -1):
+            page = await self.client.page("contacts", number)
+            await self._take(page)
+            if number == end and page:
+                highest = _top(page)
+        return highest
 
-        await asyncio.gather(*map(stretch, ends))
-        for end in ends[:-1]:
-            await self._take(await self.client.page("contacts", end))
+    async def _seam(self, end: int, highest: float) -> None:
+        """Read down from a stretch's end as far as contacts may have come since, from above the id it had there."""
+        for number in range(end, 0, -1):
+            page = await self.client.page("contacts", number)
+            await self._take(page)
+            if page and int(page[0]["id"]) <= highest:
+                return
 
-    async def _refresh(self, state: IndexState, age: float = FRESH) -> None:
-        """Take in every contact that was made or changed since, the latest change first."""
-        if state.age < age:
-            return
-        newest = state.newest
-        async for page in self.client.pages("contacts", order="updated_at", direction="desc"):
-            changed = [one for one in page if int(one["updated_at"]) >= state.newest]
-            await self._take(changed)
-            newest = max(newest, *(int(one["updated_at"]) for one in page))
-            if len(changed) < len(page):
-                break
-        await self.index.keep(newest=newest, checked=state.now)
+    async def _refresh(self, state: IndexState, most: float) -> bool:
+        """Take in every contact that was made or changed since, the latest change first; whether that took so many
+        pages at most."""
+        newest, read = 0, 0
+        async with aclosing(self.client.pages("contacts", order="updated_at", direction="desc")) as pages:
+            async for page in pages:
+                changed = [one for one in page if _changed_at(one) >= state.newest]
+                await self._take(changed)
+                # What changes from now on comes before the first page.
+                newest, read = newest if read else _newest(page, state) - LATE, read + 1
+                if len(changed) < len(page):
+                    break
+                if read > most:
+                    await self.index.keep(pages=read)
+                    return False
+        kept = {"newest": max(newest, state.newest), "checked": state.now, "looked": 0, "pages": 0}
+        if not 0 <= state.now - state.listed < LISTED:
+            kept |= {"top": await self._take_newest(state.top), "listed": state.now}
+        await self.index.keep(**kept)
+        return True
+
+    async def _take_newest(self, top: int) -> int:
+        """Take in the contacts above an id; the highest id there is."""
+        highest = top
+        async with aclosing(self.client.newest("contacts", until_id=top)) as pages:
+            async for page in pages:
+                await self._take(page)
+                highest = max(highest, _top(page))
+        return highest
 
     async def _take(self, page: Sequence[dict[str, Any]]) -> None:
         self.pages += 1
         there = [one for one in page if not one.get("is_deleted")]
         await self.index.add([(key, int(one["id"])) for one in there for key in contact_keys_of(one, self.country)])
+
+
+def _changed_at(contact: dict[str, Any]) -> int:
+    return int(contact.get("updated_at") or 0)
+
+
+def _newest(page: Sequence[dict[str, Any]], state: IndexState) -> int:
+    """The latest change of a page, leaving out what somebody has dated ahead."""
+    return max((at for one in page if (at := _changed_at(one)) <= state.now + CLOCKS_APART), default=0)
+
+
+def _top(page: Sequence[dict[str, Any]]) -> int:
+    return max((int(one["id"]) for one in page), default=0)

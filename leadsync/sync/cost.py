@@ -34,7 +34,7 @@ class WriteCost:
             ]
             while left:
                 batch, left = cut(left, size.now)
-                size.went(len(batch))
+                size.went(len(batch), more=bool(left))
                 self.requests += 1
 
 

@@ -24,8 +24,14 @@ from leadsync.sync.contact_list import ContactList
 from leadsync.sync.people import Member, Person, group, merge_same
 from leadsync.sync.resolve import contact_keys_of
 
-MOST_TWINS = 100
-"""People of whom it is told that they stand in several contacts."""
+MOST_TWINS = 20
+"""People of whom it is told, at a time, that they stand in several contacts; the others are counted."""
+
+MOST_NOTICED = 1000
+"""Such people that are remembered until somebody asks."""
+
+CONTACT = "contact:"
+"""What the claim of a contact begins with."""
 
 
 @dataclass(slots=True)
@@ -35,8 +41,7 @@ class Matcher:
     `promises` is filled by a plan that is not applied: which record would create the contact of a contact key. `claims`
     is given where plans are applied: a contact that was found is then this process's until it gives everything back, so
     that nobody else adds a phone to what we have read. `filters`: the account has amoCRM's paid filters. `contacts` is
-    given wherever `client` is. `twins` tells, by the contact that was taken, of all that hold the same phone or e-mail;
-    `searches` counts.
+    given wherever `client` is. `searches` counts.
     """
 
     client: AmoCRMClient | None
@@ -47,24 +52,38 @@ class Matcher:
     promises: dict[str, str] | None = None
     claims: Claims | None = None
     contacts: ContactList | None = None
-    twins: dict[int, tuple[int, ...]] = field(default_factory=dict)
     searches: int = 0
-    _searched_at: str = ""
+    _twins: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    _let_go: bool = False
     _turn: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(8))
 
     async def people(self, members: Sequence[Member]) -> list[Person]:
         """Group records by person, say which contact each is, and read it. Raises AmoCRMAPIError, StateUnavailable."""
         keys = list(dict.fromkeys(key for one in members for key in one.wanted.keys))
         people = group(members, await load_people(self.redis, self.names, keys))
-        await self._find([one for one in people if one.contact_id is None], [one for one in people if one.contact_id])
-        lost = [one for one in people if one.contact_id is not None and one.body is None and self.client is not None]
-        for person in lost:
-            person.lose()
-        if lost:
-            await self._find(lost, [])
+        self._let_go = False
+        unsettled = people if self.client is not None else []
+        while unsettled:
+            await self._find(unsettled)
+            if self._let_go:
+                await self._read_again(people)
+            unsettled = [one for one in people if one.contact_id is not None and one.body is None]
+            for person in unsettled:
+                person.lose()
         for person in people:
             self._promise(person)
         return merge_same(people)
+
+    def taken_twins(self) -> list[str]:
+        """What to say of people who stand in several contacts, each once; no phone and no e-mail is named."""
+        twins, self._twins = self._twins, {}
+        told = [
+            f"the contacts {', '.join(map(str, ids))} hold the same phone or e-mail: the oldest of them, {first}, is "
+            "taken; merge them in amoCRM"
+            for first, ids in list(twins.items())[:MOST_TWINS]
+        ]
+        more = len(twins) - len(told)
+        return told + ([f"{more} more people stand in several contacts: the oldest is taken"] if more else [])
 
     def _promise(self, person: Person) -> None:
         if person.contact_id is not None or self.promises is None:
@@ -74,14 +93,15 @@ class Matcher:
         for key in person.keys:
             self.promises.setdefault(key, promised or person.members[0].key)
 
-    async def _find(self, strangers: Sequence[Person], known: Sequence[Person]) -> None:
+    async def _find(self, people: Sequence[Person]) -> None:
         """Read the contacts of people who are known, and find strangers: by the index, else by searching.
 
         A contact is read while it is held, so that nobody else changes what was read. One that is no longer in the CRM
         (deleted, or merged there) leaves its person without a body.
         """
-        if self.client is None or self.contacts is None:
-            return
+        assert self.contacts is not None
+        strangers = [one for one in people if one.contact_id is None]
+        known = [one for one in people if one.contact_id is not None]
         keys = list(dict.fromkeys(key for person in strangers for key in person.keys))
         is_whole = bool(keys) and await self.contacts.ready(len(keys))
         hits = await self.contacts.index.find(keys)
@@ -90,84 +110,113 @@ class Matcher:
         )
         for person in known:
             person.body = bodies.get(person.contact_id or 0)
-        misled = await self._by_index(strangers, hits, bodies)
-        unknown = [one for one in strangers if one.contact_id is None and (not is_whole or id(one) in misled)]
-        await self._search_all(unknown)
-        await self._read_held([one for one in unknown if one.contact_id is not None])
+        holders = {key: [one for one in ids if self._holds(bodies.get(one), key)] for key, ids in hits.items()}
+        await self.contacts.index.correct((key, one) for key in hits for one in hits[key] if one not in holders[key])
+        unsure = [one for one in strangers if not self._by_index(one, holders, bodies, is_whole=is_whole)]
+        await self._search_all(unsure, is_whole=is_whole)
+
+    # What is held while it is compared
 
     async def _read(self, ids: Iterable[int]) -> dict[int, dict[str, Any]]:
         """Hold contacts and read those that are in the CRM."""
         assert self.client is not None
         wanted = sorted(ids)
-        if self.claims is not None:
-            await self.claims.wait_for([f"contact:{one}" for one in wanted])
+        await self._hold(wanted)
         return await self.client.get_many("contacts", wanted, filters=self.filters) if wanted else {}
 
-    async def _read_held(self, found: Sequence[Person]) -> None:
-        """Hold contacts that a search brought; where one of us has changed any meanwhile, they are read again."""
-        if self.claims is None or not found:
+    async def _hold(self, ids: Iterable[int]) -> None:
+        """Hold contacts, as soon as nobody else does, beside those held already.
+
+        Who waits for a contact must not hold another, whose next holder may wait for ours: those are let go then, and
+        have to be read again.
+        """
+        wanted = [f"{CONTACT}{one}" for one in ids]
+        if self.claims is None or not wanted or (await self.claims.take([wanted]))[0]:
             return
-        ids = [one.contact_id for one in found if one.contact_id is not None]
-        before = await latest_change(self.redis, self.names)
-        await self.claims.wait_for([f"contact:{one}" for one in ids])
-        if before == self._searched_at == await latest_change(self.redis, self.names):
-            return
-        bodies = await self._read(ids)
-        for person in found:
+        held = [one for one in self.claims.held if one.startswith(CONTACT)]
+        await self.claims.release(held)
+        self._let_go = self._let_go or bool(held)
+        await self.claims.wait_for(sorted({*held, *wanted}))
+
+    async def _read_again(self, people: Sequence[Person]) -> None:
+        """Read everybody's contact while all of them are held."""
+        self._let_go = False
+        bodies = await self._read({one.contact_id for one in people if one.contact_id is not None})
+        for person in people:
             person.body = bodies.get(person.contact_id or 0)
 
-    async def _by_index(
-        self, strangers: Sequence[Person], hits: Mapping[str, Sequence[int]], bodies: Mapping[int, dict[str, Any]]
-    ) -> set[int]:
-        """Give strangers the contacts that the index names, once verified; `id()` of those whom it misleads."""
-        assert self.contacts is not None
-        holders = {key: [one for one in ids if self._holds(bodies.get(one), key)] for key, ids in hits.items()}
-        await self.contacts.index.correct((key, one) for key in hits for one in hits[key] if one not in holders[key])
-        misled = set()
-        for person in strangers:
-            asked = [key for key in person.keys if key in hits]
-            found = next((holders[key] for key in asked if holders[key]), None)
+    # Who is in the index
+
+    def _by_index(
+        self, person: Person, holders: Mapping[str, Sequence[int]], bodies: Mapping[int, dict[str, Any]], is_whole: bool
+    ) -> bool:
+        """Give a stranger the verified contact of the first contact key that has one; whether it is sure who that is.
+
+        It is not where the index is wrong about a key, or does not know it and may have missed it.
+        """
+        for key in person.keys:
+            found = holders.get(key)
             if found:
                 person.take(bodies[found[0]])
-                self._tell_twins(found)
-            elif asked:
-                misled.add(id(person))
-        return misled
+                self._notice_twins(found)
+                return True
+            if found is not None or not is_whole:
+                return False
+        return True
 
     def _holds(self, body: dict[str, Any] | None, key: str) -> bool:
         return body is not None and not body.get("is_deleted") and key in contact_keys_of(body, self.country)
 
-    def _tell_twins(self, ids: Sequence[int]) -> None:
-        if len(ids) > 1 and len(self.twins) < MOST_TWINS:
-            self.twins[ids[0]] = tuple(ids)
+    def _notice_twins(self, ids: Sequence[int]) -> None:
+        if len(ids) > 1 and len(self._twins) < MOST_NOTICED:
+            self._twins[ids[0]] = tuple(ids)
 
-    async def _search_all(self, strangers: Sequence[Person]) -> None:
-        """Search for each; the first error stops the others, so that a ban is not met with more requests."""
+    # Who has to be searched
+
+    async def _search_all(self, strangers: Sequence[Person], *, is_whole: bool) -> None:
+        """Search for each, and hold who was found; the first error stops the others, so that a ban is not met with
+        more requests."""
         if not strangers:
             return
-        self._searched_at = await latest_change(self.redis, self.names)
+        assert self.contacts is not None
+        at, before, found = await latest_change(self.redis, self.names), self.searches, list[tuple[str, int]]()
         try:
             async with asyncio.TaskGroup() as tasks:
                 for person in strangers:
-                    tasks.create_task(self._search(person))
+                    tasks.create_task(self._search(person, found))
         except ExceptionGroup as failed:
             raise failed.exceptions[0] from None
+        finally:
+            if not is_whole:
+                await self.contacts.index.searched(self.searches - before)
+        await self.contacts.index.add(found)
+        await self._hold_found([one for one in strangers if one.contact_id is not None], at)
 
-    async def _search(self, person: Person) -> None:
+    async def _search(self, person: Person, found: list[tuple[str, int]]) -> None:
         for key in person.keys:
             async with self._turn:
-                found = await self._searched(key)
-            if found is not None:
-                person.take(found)
+                holders = await self._searched(key)
+            if holders:
+                person.take(holders[0])
+                ids = [int(one["id"]) for one in holders]
+                self._notice_twins(ids)
+                found += [(key, one) for one in ids]
                 return
 
-    async def _searched(self, key: str) -> dict[str, Any] | None:
+    async def _searched(self, key: str) -> list[dict[str, Any]]:
+        """The contacts that hold a contact key, the oldest first."""
         assert self.client is not None
-        assert self.contacts is not None
         self.searches += 1
-        await self.contacts.index.searched(1)
         kind, _, value = key.partition(":")
         hits = await self.client.search("contacts", last_digits(value) if kind == "phone" else value)
-        verified = sorted((one for one in hits if self._holds(one, key)), key=lambda one: int(one["id"]))
-        self._tell_twins([int(one["id"]) for one in verified])
-        return verified[0] if verified else None
+        return sorted((one for one in hits if self._holds(one, key)), key=lambda one: int(one["id"]))
+
+    async def _hold_found(self, people: Sequence[Person], at: str) -> None:
+        """Hold contacts that searches brought; where one of us has changed any since `at`, they are read again."""
+        ids = [one.contact_id for one in people if one.contact_id is not None]
+        await self._hold(ids)
+        if self.claims is None or not ids or at == await latest_change(self.redis, self.names):
+            return
+        bodies = await self._read(ids)
+        for person in people:
+            person.body = bodies.get(person.contact_id or 0)

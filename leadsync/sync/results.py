@@ -28,15 +28,28 @@ class RefusedRow:
     where: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Lookups:
+    """How people were found in the account: `pages` of its contacts read, and `searches` made."""
+
+    pages: int = 0
+    searches: int = 0
+
+    def since(self, earlier: Lookups) -> Lookups:
+        """What came after an earlier count."""
+        return Lookups(self.pages - earlier.pages, self.searches - earlier.searches)
+
+
 @dataclass(slots=True)
 class Plan:
     """What a run would do. `outcomes` counts records by what becomes of them; `reasons` says of keys why nothing is
     done for them where one might expect it.
 
     `requests` is what a run would ask of amoCRM: `reads` to look things up, as planning did, and `writes` to send the
-    changes. A run soon after is spared what planning has found out for good (the list of the account's contacts); it
-    asks more where amoCRM refuses items or loses answers. Where a source holds more than a chunk of records, what the
-    first chunks create is read by id in the later ones, which a plan cannot do.
+    changes; `lookups` are the reads by which people were found. A run soon after is spared what planning has found out
+    for good (the list of the account's contacts); it asks more where amoCRM refuses items or loses answers. Where a
+    source holds more than a chunk of records, what the first chunks create is read by id in the later ones, which a
+    plan cannot do.
     """
 
     source: str
@@ -50,6 +63,7 @@ class Plan:
     steps: Counter[Route] = field(default_factory=Counter)
     reads: int = 0
     writes: int = 0
+    lookups: Lookups = Lookups()
     seconds: float = 0.0
 
     @property

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from redis.asyncio import Redis
 
@@ -37,6 +37,9 @@ from leadsync.sync.recover import Recovery, close_accepted, listed_of
 AT_ONCE = 4
 """Batches of one route under way at a time."""
 
+GRACE = 5.0
+"""Seconds that a batch which is under way is given when its run is broken off."""
+
 MAX_LOST = 5
 """How often an item may be sent, looked for and not found before it is given up for this run."""
 
@@ -56,6 +59,8 @@ OF_THE_ACCOUNT = frozenset({301, 302, 303, 307, 308, 402})
 MEND = "mend it in the talk, the mapping or the account; after the account, use `leadsync failed retry`"
 
 MULTITEXT = {"PHONE": "phone", "EMAIL": "email"}
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +128,7 @@ class Sender:
         """Send items until each is accepted or refused.
 
         Raises what stops a run (NOTHING_WRITTEN, StateUnavailable); a batch whose outcome could not be found out stays
-        in the journal.
+        in the journal. When it is cancelled no other batch begins, and those under way have GRACE to end.
         """
         sending = _Sending(deque([items] if items else []))
         lanes = await asyncio.gather(*(self._lane(route, sending) for _ in range(AT_ONCE)), return_exceptions=True)
@@ -135,7 +140,7 @@ class Sender:
     async def _lane(self, route: Route, sending: _Sending) -> None:
         """Send batch after batch; after an error nobody begins another, and those under way come to their end."""
         while sending.queue and not sending.stopped:
-            trying = self._sizes.grows(route)
+            trying = self._sizes.grows(route, len(sending.queue[0]))
             async with trying or nullcontext():
                 if not sending.queue or sending.stopped:
                     return
@@ -143,15 +148,17 @@ class Sender:
                 if rest:
                     sending.queue.appendleft(rest)
                 try:
-                    sending.queue.extendleft(reversed(await self._batch(route, batch, sending.sent, sending.lost)))
+                    again = await unbroken(self._batch(route, batch, sending, more=bool(rest)))
                 except BaseException:
                     sending.stopped = True
                     raise
+                sending.queue.extendleft(reversed(again))
 
     async def _batch(
-        self, route: Route, batch: Sequence[JournalItem], sent: Sent, lost: Counter[str]
+        self, route: Route, batch: Sequence[JournalItem], sending: _Sending, *, more: bool
     ) -> list[Sequence[JournalItem]]:
-        """Send one batch; what is returned has to be sent (again)."""
+        """Send one batch, behind which there are `more`; what is returned has to be sent (again)."""
+        sent = sending.sent
         mark = await self._mark(route)
         await self._claims.check()
         entry = await self._journal.open(self._claims.owner, route, mark, self._clock(), batch)
@@ -161,18 +168,18 @@ class Sender:
             await self._journal.close(entry)
             return self._without_named(route, batch, error, sent)
         except AmoCRMUnknownOutcome as error:
-            if error.status == 504:
-                await self._sizes.too_large(route, len(batch))
+            if error.status in (504, None):
+                await self._sizes.too_large(route, len(batch), answered=error.status is not None)
             found = await self._recovery.settle_entry(entry)
             sent.ids |= found
-            return self._lost(batch, found, error, sent, lost)
+            return self._lost(batch, found, error, sent, sending.lost)
         except AmoCRMAPIError as error:
             await self._journal.close(entry)
             if isinstance(error, NOTHING_WRITTEN) or error.status in OF_THE_ACCOUNT:
                 raise
             return self._apart(batch, error, sent)
         await close_accepted(self._journal, entry, ids)
-        await self._sizes.went(route, len(batch))
+        await self._sizes.went(route, len(batch), more=more)
         self._forbidden = 0
         sent.ids |= ids
         for item in batch:
@@ -200,12 +207,19 @@ class Sender:
         listed = listed_of(route)
         if listed is None:
             return 0
-        now = self._clock()
-        mark = await load_mark(self._redis, self._names, listed, since=now - MARK_LIFE)
-        if mark is None:
-            mark = await self._newest_id(route)
-            await raise_mark(self._redis, self._names, (listed, mark), at=now)
+        mark = await self._kept_mark(listed)
+        if mark is not None:
+            return mark
+        async with self._claims.alone(f"mark:{listed}"):  # several batches begin at once: one of them asks
+            mark = await self._kept_mark(listed)
+            if mark is None:
+                now = self._clock()
+                mark = await self._newest_id(route)
+                await raise_mark(self._redis, self._names, (listed, mark), at=now)
         return mark
+
+    async def _kept_mark(self, listed: str) -> int | None:
+        return await load_mark(self._redis, self._names, listed, since=self._clock() - MARK_LIFE)
 
     async def _newest_id(self, route: Route) -> int:
         is_note = route in (Route.NOTE_LEADS, Route.NOTE_CONTACTS)
@@ -247,7 +261,8 @@ class Sender:
         sent: Sent,
         lost: Counter[str],
     ) -> list[Sequence[JournalItem]]:
-        """What was looked for and is not there: sent again, in halves after a 504, given up after some rounds."""
+        """What was looked for and is not there: sent again, as many at a time as are borne now, given up after some
+        rounds."""
         missing = [item for item in batch if item.request_id not in found]
         lost.update(item.request_id for item in missing)
         for item in missing:
@@ -255,6 +270,21 @@ class Sender:
                 sent.refused[item.request_id] = NotAccepted(item, error.what, Remedy.WAIT)
         again = [item for item in missing if lost[item.request_id] < MAX_LOST]
         return [again] if again else []
+
+
+async def unbroken(work: Coroutine[Any, Any, Result]) -> Result:
+    """Await work to its end. When that is cancelled the work goes on for GRACE at most: what amoCRM has answered is to
+    be remembered."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        try:
+            await asyncio.wait([task], timeout=GRACE)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        raise
 
 
 def cut(items: Sequence[JournalItem], size: int) -> tuple[Sequence[JournalItem], Sequence[JournalItem]]:

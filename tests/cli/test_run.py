@@ -69,7 +69,7 @@ async def test_the_json_of_a_plan(world: World) -> None:
     for change in plan["changes"]:
         assert {"key", "entity", "action", "id", "reason", "fields", "payload"} <= change.keys()
         assert all(one.keys() >= {"name", "before", "after"} for one in change["fields"])
-    assert plan["cost"].keys() == {"requests", "seconds", "reads", "writes"}
+    assert plan["cost"].keys() == {"requests", "seconds", "reads", "writes", "lookups"}
     assert plan["cost"]["writes"] == 3
 
 
