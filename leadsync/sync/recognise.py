@@ -66,6 +66,14 @@ class Shape:
             and self.settings.items() <= other.settings.items()
         )
 
+    def slots_in_force(self, other: Shape) -> frozenset[str]:
+        """The slots in which the other holds what this one says."""
+        found = {slot for slot, _ in self.values & other.values}
+        same = {name for name, value in self.settings.items() if other.settings.get(name) == value}
+        found |= {"stage"} if {"pipeline_id", "status_id"} <= same else set()
+        found |= {"responsible"} if "responsible_user_id" in same else set()
+        return frozenset(found)
+
     def _half_of_it(self, kept: int) -> bool:
         """Whether so many values, with the contacts, are half of what it says."""
         return 2 * (kept + len(self.contacts)) >= len(self.values) + len(self.contacts)

@@ -18,7 +18,7 @@ from leadsync.amocrm import AmoCRMClient
 from leadsync.amocrm.catalogue import Catalogue
 from leadsync.errors import AmoCRMAPIError
 from leadsync.state.claims import Claims
-from leadsync.state.facts import Fact, with_id
+from leadsync.state.facts import Fact, remember, with_id
 from leadsync.state.journal import Entry, Journal, JournalItem
 from leadsync.state.links import key_of, load_wrote, wrote_hash
 from leadsync.state.namespace import Namespace
@@ -167,16 +167,25 @@ class Recovery:
         ]
 
     async def _in_force(self, route: Route, items: Sequence[JournalItem]) -> dict[str, int]:
-        """The updates whose values the CRM shows now."""
+        """The updates whose values the CRM shows now.
+
+        Of one that is in force in parts (a person has changed the rest since, or it was never applied) those parts are
+        ours: else they would pass for a person's, and never follow their talk again.
+        """
         shapes = Shapes(self.catalogue, self.zone, route.entity)
         filters = self.catalogue.account.is_api_filter_enabled
         ids = [int(one.payload["id"]) for one in items]
         there = await self.client.get_many(route.entity, ids, filters=filters)
-        return {
-            item.request_id: id_
-            for item, id_ in zip(items, ids, strict=True)
-            if id_ in there and shapes.of(item.payload).in_force(shapes.of(there[id_]))
-        }
+        found: dict[str, int] = {}
+        parts: list[Fact] = []
+        for item, id_ in zip(items, ids, strict=True):
+            sent, shown = shapes.of(item.payload), shapes.of(there.get(id_, {}))
+            if id_ in there and sent.in_force(shown):
+                found[item.request_id] = id_
+            else:
+                parts += [fact for fact in item.facts if _is_written(fact) and fact[1] in sent.slots_in_force(shown)]
+        await remember(self.redis, self.names, parts)
+        return found
 
     async def _links(self, items: Sequence[JournalItem]) -> dict[str, int]:
         links = await self.client.links("leads", [int(one.payload["entity_id"]) for one in items])
@@ -209,6 +218,10 @@ def claims_of(entry: Entry) -> frozenset[str]:
     people = [f"person:{slot}" for name, slot, _ in facts if name == PEOPLE]
     tied = (item.payload.get("_embedded", {}).get("contacts", ()) for item in entry.items)
     return frozenset([*keys, *people, *(f"contact:{one['id']}" for contacts in tied for one in contacts)])
+
+
+def _is_written(fact: Fact) -> bool:
+    return fact[0].startswith("wrote:")
 
 
 def _is_contact(claim: str) -> bool:

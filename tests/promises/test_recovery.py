@@ -124,6 +124,21 @@ async def test_update_whose_answer_was_lost_is_remembered(world: World) -> None:
     assert [one["price"] for one in world.leads()] == [3]
 
 
+async def test_the_part_of_a_lost_update_that_nobody_touched_is_ours(world: World) -> None:
+    """Of an update whose answer was lost a person changed one value meanwhile: that one stays, the others follow."""
+    async with impatient(world) as pipeline:
+        assert (await pipeline.push(talk("1", budget=1, product_interest="AI Manager"))).success
+    lost = "PATCH /api/v4/leads drop_after"
+    asked = "GET /api/v4/leads 500_before nth=2 times=9"
+    await _left_open(world, (talk("1", budget=2, product_interest="AI Lawyer"), lost), asked=asked)
+    lead = next(iter(world.sandbox.account.leads))
+    lead.facts |= {"name": "Важный клиент", "updated_by": BORIS}
+    async with impatient(world) as pipeline:
+        assert (await pipeline.push(talk("1", budget=3, product_interest="AI Analyst"))).success
+    (shown,) = world.leads()
+    assert (shown["name"], shown["price"], shown["fields"]["Продукт"]) == ("Важный клиент", 3, "AI Analyst")
+
+
 async def test_lead_that_somebody_edited_before_we_heard_of_it_is_found(world: World) -> None:
     """A lead whose answer was lost is ours also when a person changed it meanwhile; the change stays."""
     async with impatient(world) as pipeline:
