@@ -63,15 +63,15 @@ def strip_four_byte(text: str) -> str:
 
     Halves of such a character, which cannot be sent at all, go too.
     """
-    return text if is_narrow(text) else _FOUR_BYTES.sub("", text)
-
-
-def is_narrow(text: str) -> bool:
-    """Whether there is surely nothing in a text that amoCRM cuts: a tenth of the time it takes to look for it."""
+    if text.isascii():
+        return text
     try:
-        return text.isascii() or ("\ufe0f" not in text and len(text.encode("utf-16-le")) == 2 * len(text))
+        # No character takes four bytes: that is known in a tenth of the time it takes to look for one.
+        if "\ufe0f" not in text and len(text.encode("utf-16-le")) == 2 * len(text):
+            return text
     except UnicodeEncodeError:
-        return False
+        pass
+    return _FOUR_BYTES.sub("", text)
 
 
 def plain_text(text: str) -> str:

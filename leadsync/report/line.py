@@ -12,29 +12,32 @@ if TYPE_CHECKING:
 
 
 class Line:
-    """A text in a style, and what is appended to it, each part in a style of its own on top."""
+    """A text in a style, and what is appended to it, each part in a style of its own on top; `plain` is the text."""
 
-    __slots__ = ("_parts", "_style")
+    __slots__ = ("_spans", "_style", "plain")
 
     def __init__(self, text: str = "", style: str = "") -> None:
+        self.plain = text
         self._style = style
-        self._parts = [(text, "")]
+        self._spans: list[tuple[str, int, int]] | None = None
 
     def append(self, text: str, style: str = "") -> Self:
         """Go on with a text."""
-        self._parts.append((text, style))
+        start = len(self.plain)
+        self.plain += text
+        if style:
+            span = (style, start, len(self.plain))
+            if self._spans is None:
+                self._spans = [span]
+            else:
+                self._spans.append(span)
         return self
-
-    @property
-    def plain(self) -> str:
-        """The line without styles."""
-        return "".join([text for text, _ in self._parts])
 
     def styled(self) -> Text:
         """The line as rich shows it."""
         from rich.text import Text  # noqa: PLC0415 - a file or a pipe has no need of it
 
-        shown = Text(style=self._style)
-        for text, style in self._parts:
-            shown.append(text, style or None)
+        shown = Text(self.plain, style=self._style)
+        for style, start, end in self._spans or ():
+            shown.stylize(style, start, end)
         return shown

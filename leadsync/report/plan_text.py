@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, tzinfo
+from functools import lru_cache
 
 from leadsync.report import words
 from leadsync.report.line import Line
@@ -16,6 +17,9 @@ NOTE_LINES = 6
 
 LONGEST_VALUE = 2000
 """Characters of a value that are shown; the rest is counted."""
+
+_name = lru_cache(maxsize=1024)(words.one_line)
+"""Names of fields are the same in every record."""
 
 SIGNS = {"create": ("+", "green"), "update": ("~", "yellow")}
 
@@ -65,7 +69,7 @@ def change_lines(change: Change, *, verbose: bool = False) -> Iterator[Line]:
 
 def field_line(field: FieldChange, style: str, why: str) -> Line:
     """One value, with what stood there before, and why."""
-    line = Line(f"      {words.one_line(field.name)}: ")
+    line = Line(f"      {_name(field.name)}: ")
     if field.before is not None:
         line.append(_value(field.before), style="red").append(" → ", style="dim")
     line.append(_value(field.after or ""), style=style)

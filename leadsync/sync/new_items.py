@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Literal
 
+from leadsync.amocrm.field_values import strip_four_byte
 from leadsync.amocrm.imagined import ImaginedCatalogue
 from leadsync.amocrm.plain_values import number_of
 from leadsync.mapping.contact_keys import email_key, phone_key
@@ -32,7 +33,7 @@ class NewItems:
         self._resolver = resolver
         self._key_field = None if resolver.key_field is None else resolver.key_field.name
         self._imagined = isinstance(resolver.catalogue, ImaginedCatalogue)
-        self._clean = resolver.clean
+        self._clean = strip_four_byte if resolver.strip_emoji else str
 
     def of(self, desired: Desired) -> list[Change]:
         """Contact, lead and notes of a record as if it were new. Raises ValueRefused."""
@@ -124,11 +125,13 @@ class NewItems:
         shown: list[FieldChange] = []
         clean = self._clean
         for one in values:
-            if text := clean(one.text).strip():
+            text = one.text
+            if text := (text if text.isascii() else clean(text)).strip():
                 body[one.target] = text
                 shown.append(FieldChange(one.target, None, text, NEW, one.origin))
         for one in fields:
-            if text := clean(one.text).strip():
+            text = one.text
+            if text := (text if text.isascii() else clean(text)).strip():
                 custom.append({"field_name": one.target, "values": [{"value": text}]})
                 shown.append(FieldChange(one.target, None, text, NEW, one.origin))
         return body, shown, custom
