@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from uuid import uuid4
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, model_validator
 
 from leadsync.errors import Remedy
 from leadsync.sync.results import PushResult
@@ -57,7 +57,7 @@ class LeadRequest(BaseModel):
     phone: str | StrictInt | None = Field(None, description="in any spelling")
     email: str | None = None
     product_interest: str | None = None
-    budget: StrictInt | float | str | None = Field(None, description="a number, or text with one")
+    budget: StrictInt | StrictFloat | str | None = Field(None, description="a number, or text with one")
     conversation_history: str | None = Field(None, description="the talk as text")
     messages: list[str | dict[str, Any]] | None = Field(
         None,

@@ -51,10 +51,10 @@ async def serving(app: FastAPI, listening: socket.socket | None = None) -> Async
         await serving
 
 
-def with_key(world: World, **variables: str) -> None:
-    """Let the project's service ask for KEY; the account is had by a long-lived token unless told otherwise."""
+def with_key(world: World, key: str = KEY, **variables: str) -> None:
+    """Let the project's service ask for a key; the account is had by a long-lived token unless told otherwise."""
     login = variables or {"AMOCRM_ACCESS_TOKEN": world.sandbox.long_lived_token()}
-    world.settings(LEADSYNC_API_KEY=KEY, **login)
+    world.settings(LEADSYNC_API_KEY=key, **login)
 
 
 def app_for(world: World, **options: Any) -> FastAPI:
