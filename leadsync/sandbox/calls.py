@@ -19,7 +19,7 @@ KEPT = 5_000
 class Call:
     """A request that was read whole. `user_id` is who the token belongs to, 0 outside the API.
 
-    `ignore_filters` and `search_lag` (seconds) are set by faults that bend reading.
+    `ignore_filters` and `search_lag` (seconds) are set by faults that bend reading, `largest_page` by a switch.
     """
 
     method: str
@@ -33,6 +33,7 @@ class Call:
     parts: dict[str, Any] = field(default_factory=dict)
     ignore_filters: bool = False
     search_lag: float = 0.0
+    largest_page: int = 250
     query: list[tuple[str, str]] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -17,7 +17,9 @@ import orjson
 from .calls import Call
 
 DROPS = frozenset({"drop_before", "drop_after"})
-BEFORE = frozenset({"drop_before", "504_before", "500_before", "html_404", "429", "ban403", "system_error_400"})
+BEFORE = frozenset(
+    {"drop_before", "504_before", "500_before", "html_404", "429", "ban403", "forbidden", "system_error_400"}
+)
 AFTER = frozenset({"drop_after", "late", "504_after", "500_after", "truncated"})
 BENDING = frozenset({"search_lag", "filters_ignored"})
 KINDS = BEFORE | AFTER | BENDING

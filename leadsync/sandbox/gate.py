@@ -48,6 +48,7 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request."""
         call = await _read(scope, receive)
+        call.largest_page = self._replica.switches.largest_page
         scope[CALL] = call
         if call.path.startswith(CONTROL):
             await self._control(scope, receive, send, call)
@@ -109,6 +110,8 @@ class Gate:
             return too_many(self._replica.switches)
         if kind == "system_error_400":
             return problem(400, _SYSTEM_ERROR)
+        if kind == "forbidden":
+            return problem(403, "Forbidden")
         return page({"html_404": 404, "ban403": 403}.get(kind, 504))
 
     async def _routed(self, scope: Scope, receive: Receive) -> Answer:

@@ -16,7 +16,6 @@ from .calls import Call
 from .entities import Entity, digits_of
 from .fields import Field
 
-LARGEST_PAGE = 250
 DEFAULT_PAGE = 50
 # Orders that work, measured on a live account; others are ignored.
 ORDERS = {
@@ -44,9 +43,9 @@ class Page(Generic[Item]):
     has_next: bool
 
 
-def paged(items: Iterable[Item], call: Call, default: int = DEFAULT_PAGE) -> Page[Item]:
-    """The page the request asks for; a limit above 250 is cut without a word."""
-    limit = min(_positive(call.param("limit"), default), LARGEST_PAGE)
+def paged(items: Iterable[Item], call: Call, default: int = DEFAULT_PAGE, largest: int = 250) -> Page[Item]:
+    """The page the request asks for; a limit above the largest one is cut without a word."""
+    limit = min(_positive(call.param("limit"), default), largest, call.largest_page)
     number = _positive(call.param("page"), 1)
     start = (number - 1) * limit
     found = list(islice(items, start, start + limit + 1))

@@ -14,11 +14,12 @@ class Switches:
     """How this account behaves; the defaults are amoCRM's own, strictest reading.
 
     `rate` is requests per second over any sliding second (0: no limit); `retry_after` is in seconds (0: no such
-    header); `ban_after` is how many refusals for speed within a minute block the account (0: never); the lives are
-    in seconds.
+    header); `ban_after` is how many refusals for speed within a minute block the account (0: never); `largest_page` is
+    how many items a page of a list holds at most, whatever limit is asked for; the lives are in seconds.
     """
 
     is_api_filter_enabled: bool = True
+    largest_page: int = 250
     cut_at_emoji: bool = False
     relink_fails: bool = False
     duplicate_control: bool = False
