@@ -128,7 +128,8 @@ def test_a_missing_file_names_the_next_step(tmp_path: Path, monkeypatch: pytest.
     assert str(caught.value).splitlines() == [
         "there is no leadsync.yaml",
         f"  at the folder {tmp_path}",
-        "  what to do: `leadsync init` makes a project, `leadsync demo` one to play with; `--config FILE` names another",
+        "  what to do: `leadsync init` makes a project, `leadsync demo` one to play with; "
+        "`--config FILE` names another",
     ]
     assert caught.value.exit_code == 78
 
