@@ -204,7 +204,7 @@ def _would_change(intake: Intake, taken: Taken, link: Link) -> bool:
 
 def _said(name: str, counted: Counted, limits: Limits) -> str:
     if name == "max_new_leads":
-        return f"make {counted.new} new leads; the limit is {limits.max_new_leads}"
+        return f"make {counted.new} new lead{'' if counted.new == 1 else 's'}; the limit is {limits.max_new_leads}"
     share = f"{counted.changed / counted.known:.0%}"
     allowed = f"{limits.max_changed_share:.0%}"
     return f"change {counted.changed} of {counted.known} known leads ({share}); the limit is {allowed}"

@@ -33,7 +33,7 @@ def plan_html(plan: Plan, *, requests_per_second: float, zone: tzinfo = UTC) -> 
             style=style,
             policy=policy(style),
             kinds=[one for one in kinds if one[-1]],
-            cost=words.cost(plan, requests_per_second),
+            cost="; ".join(filter(None, (words.cost(plan, requests_per_second), words.lookups(plan)))),
             cards=(_card(one, zone) for one in diffs),
         )
     )

@@ -58,7 +58,8 @@ def _head(plan: Plan, rate: float) -> str:
         "|" + "|".join(f" {cell} " for cell in cells) + "|",
         "",
     ]
-    lines.append(f"A run takes {words.cost(plan, rate)}." if plan.writes else "No changes.")
+    cost = "; ".join(filter(None, (words.cost(plan, rate), words.lookups(plan))))
+    lines.append(f"A run takes {cost}." if plan.writes else "No changes.")
     for warning in plan.warnings[:10]:
         lines += ["", f"> ⚠ <code>{_html(words.cut(warning, LONGEST_LINE))}</code>"]
     return "\n".join(lines) + "\n"

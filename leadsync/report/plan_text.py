@@ -128,6 +128,8 @@ def summary_lines(plan: Plan, requests_per_second: float) -> Iterator[Line]:
     yield Line(words.counts(plan))
     if plan.writes:
         yield Line(words.cost(plan, requests_per_second), style="dim")
+        if found_by := words.lookups(plan):
+            yield Line(found_by, style="dim")
     for warning in plan.warnings:
         yield Line(f"warning: {warning}", style="yellow")
 

@@ -110,17 +110,16 @@ def counted(number: int, noun: str) -> str:
 
 
 def cost(plan: Plan, requests_per_second: float) -> str:
-    """What a run would take: `212 requests (12 reads with 9 pages of contacts, 200 writes), about 33 s at 6.5 per
-    second`."""
+    """What a run would take: `212 requests (12 reads, 200 writes), about 33 s at 6.5 per second`."""
     seconds = plan.requests / requests_per_second
     lasting = f"about {seconds:.0f} s" if seconds >= 1 else "less than a second"
-    parts = f" ({reads(plan)}, {counted(plan.writes, 'write')})" if plan.reads and plan.writes else ""
+    parts = f" ({counted(plan.reads, 'read')}, {counted(plan.writes, 'write')})" if plan.reads and plan.writes else ""
     return f"{counted(plan.requests, 'request')}{parts}, {lasting} at {requests_per_second:g} per second"
 
 
-def reads(plan: Plan) -> str:
-    """The reads, and how people were found by them: `12 reads with 9 pages of contacts and 2 searches`."""
+def lookups(plan: Plan) -> str:
+    """How people were found: `people are found by 9 pages of contacts and 2 searches`; empty where none was sought."""
     pages, searches = plan.lookups.pages, plan.lookups.searches
     parts = [counted(pages, "page") + " of contacts"] if pages else []
     parts += [f"{searches} search" if searches == 1 else f"{searches} searches"] if searches else []
-    return counted(plan.reads, "read") + (f" with {' and '.join(parts)}" if parts else "")
+    return f"people are found by {' and '.join(parts)}" if parts else ""
