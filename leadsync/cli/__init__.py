@@ -23,6 +23,7 @@ COMMANDS = {
     "run": "Bring the talks of a source into amoCRM.",
     "explain": "One record: found, read, rendered, planned, remembered, and its last error.",
     "failed": "The records that were refused: list, show, retry, drop.",
+    "forget": "Remove everything leadsync remembers of a person, and say what.",
     "rebuild": "Restore what leadsync remembers from the account's leads (needs `key_field`).",
     "validate": "Check the files, then the names against the account, then what can be reached.",
     "test": "Run the mappings' own tests, or write one from a real talk.",

@@ -151,6 +151,11 @@ class ContactIndex:
                 await self._redis.eval(CORRECT, 1, self._index, *flat)
 
 
+def entry_of(key: str) -> bytes:
+    """The name of a contact key's entry."""
+    return _digest(key)
+
+
 def _digest(key: str) -> bytes:
     return blake2b(key.encode(), digest_size=8).digest()
 

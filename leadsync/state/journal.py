@@ -65,8 +65,12 @@ class Journal:
         """Write a batch down before it is sent. Raises StateUnavailable: then it must not be sent."""
         entry = Entry(uuid4().hex, owner, route, mark, at, items)
         async with state_errors():
-            await self._redis.hset(self._name, entry.id, self._seal.close(orjson.dumps(asdict(entry))))
+            await self._redis.hset(self._name, entry.id, self.stored(entry))
         return entry
+
+    def stored(self, entry: Entry) -> bytes:
+        """A batch as it is stored."""
+        return self._seal.close(orjson.dumps(asdict(entry)))
 
     async def is_open(self, entry: Entry) -> bool:
         """Whether nobody has closed it yet. Raises StateUnavailable."""

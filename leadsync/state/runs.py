@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 import orjson
@@ -47,6 +47,14 @@ def ending(error: BaseException | None) -> dict[str, Any]:
         return {"ended": ended, "error": None}
     what, do = (error.what, error.do) if isinstance(error, LeadsyncError) else (None, None)
     return {"ended": ended, "error": {"class": type(error).__name__, "what": what, "do": do}}
+
+
+def without_rows(stored: bytes, names: Collection[str]) -> tuple[bytes, int]:
+    """A stored report without the refused records of these keys or places, and how many there were."""
+    report = orjson.loads(stored)
+    rows = report.get("refused", [])
+    left = [row for row in rows if row["key"] not in names and row["place"] not in names]
+    return orjson.dumps(report | {"refused": left}), len(rows) - len(left)
 
 
 async def last_runs(redis: Redis, names: Namespace, count: int = 10) -> list[dict[str, Any]]:
