@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Any, ClassVar, Literal, cast
 from urllib.parse import urlsplit
 
@@ -16,10 +15,10 @@ from redis.exceptions import RedisError, ResponseError
 from leadsync.errors import ConfigurationError, StateUnavailable
 from leadsync.sources.base import RawRecord, Source, SourceContext, SourceOptions
 from leadsync.sources.key_pattern import KeyPattern
+from leadsync.sources.scanned import Scanned
 from leadsync.sources.stored_dialogs import DialogReader, StoredHash, StoredList, StoredText, Unstored
 
 _KEY = "{key}"
-_SEEN_SIZE = 8
 _OURS = b"leadsync:{"
 """How every key of our own memory begins (state.namespace): a wide glob such as `*` finds them too."""
 
@@ -99,18 +98,15 @@ class RedisDialogs(Source):
             await self._own.aclose()
 
     async def _pages(self) -> AsyncIterator[list[bytes]]:
-        """Pages of keys, each key once and none of our own memory's: 8 bytes are remembered of each.
+        """Pages of keys, each key once and none of our own memory's.
 
         Sorted within a page: SCAN's order is another one after each restart of Redis, and of talks that share a person
         the first one makes the contact. So a plan and the run after it agree where the talks are few.
         """
-        seen: set[bytes] = set()
-        cursor = 0
+        scanned, cursor = Scanned(), 0
         while True:
             cursor, keys = await self._redis.scan(cursor, match=self.options.match, count=self.options.batch)
-            marks = {_mark(key): key for key in cast(list[bytes], keys) if not key.startswith(_OURS)}
-            fresh = sorted(key for mark, key in marks.items() if mark not in seen)
-            seen.update(marks)
+            fresh = sorted(scanned.fresh(key for key in cast(list[bytes], keys) if not key.startswith(_OURS)))
             for at in range(0, len(fresh), self.options.batch):
                 yield fresh[at : at + self.options.batch]
             if not cursor:
@@ -183,10 +179,6 @@ def _connection(url: str, name: str) -> Redis:
             where=f"sources.{name}.url",
             do="write redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… for TLS, or unix:///PATH.sock",
         ) from None
-
-
-def _mark(key: bytes) -> bytes:
-    return blake2b(key, digest_size=_SEEN_SIZE).digest()
 
 
 def _ask(pipe: Any, found: _Found, messages_key: bytes) -> None:

@@ -107,7 +107,9 @@ class StoredText(Stored):
     __slots__ = ("_value",)
 
     def __init__(self, reader: DialogReader, key: bytes, value: bytes) -> None:
-        super().__init__(reader, key)
+        self.place = key.decode(errors="backslashreplace")  # as Stored does, without two calls for each of many talks
+        self._reader = reader
+        self._key = key
         self._value = value
 
     def as_found(self) -> str:
