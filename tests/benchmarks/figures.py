@@ -27,7 +27,7 @@ class Bar:
 class Figure:
     """One thing measured in one row; `samples` are its values, round by round, in `unit`.
 
-    `of` says what a ratio was made of, or how something was counted.
+    `of` says how it was measured; `parts` are the two amounts of a ratio.
     """
 
     what: str
@@ -35,6 +35,7 @@ class Figure:
     unit: str = ""
     bar: Bar | None = None
     of: str = ""
+    parts: str = ""
 
     @property
     def median(self) -> float:
@@ -63,6 +64,7 @@ class Figure:
             "bar": None if self.bar is None else str(self.bar),
             "met": self.met,
             "of": self.of,
+            "parts": self.parts,
         }
 
 
@@ -71,7 +73,7 @@ def ratio(
 ) -> Figure:
     """A figure of quotients, round by round; `names` are of what by what (`leadsync / bare loop`)."""
     samples = tuple(one / other for one, other in zip(ours, theirs, strict=True))
-    return Figure(what, samples, "×", bar, f"{names}: {amount(median(ours), unit)} / {amount(median(theirs), unit)}")
+    return Figure(what, samples, "×", bar, names, f"{number(median(ours))} / {amount(median(theirs), unit)}")
 
 
 def number(value: float) -> str:

@@ -19,7 +19,7 @@ def memory(options: Options) -> list[Figure]:
     for kind, count in (("unchanged", many), ("new", new)):
         small = [_peak(few, kind) for _ in rounds]
         large = [_peak(count, kind) for _ in rounds]
-        names = f"leadsync run of {count} / of {few} {kind} talks"
+        names = "leadsync run, each in a fresh process"
         figures += [
             ratio(
                 f"peak memory, {count} / {few} {kind} talks", large, small, options.at_most(1.3), unit="MB", names=names

@@ -20,11 +20,11 @@ def offline(options: Options) -> list[Figure]:
             bare.append(_whole(place.process("bare_jinja.py", place.socket), talks))
             text.append(_whole(_dry_run(place, "text"), talks))
             json.append(_whole(_dry_run(place, "json"), talks))
-    names = f"leadsync / redis-py + orjson + plain jinja2, {talks} talks, to a pipe"
+    names = f"{talks} talks, whole processes, to a pipe; see processes/bare_jinja.py"
     return [
-        _beside("dry-run --offline / bare Jinja", text, bare, options.at_most(1.5), names),
+        _beside(f"dry-run --offline of {talks} talks / bare Jinja", text, bare, options.at_most(1.5), names),
         ratio("the same, processor time", [one.busy for one in text], [one.busy for one in bare], names=names),
-        _beside("dry-run --offline --format json / bare Jinja", json, bare, None, names),
+        _beside(f"dry-run --offline --format json of {talks} talks / bare Jinja", json, bare, None, names),
         ratio("the same, processor time", [one.busy for one in json], [one.busy for one in bare], names=names),
     ]
 

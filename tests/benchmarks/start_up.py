@@ -25,5 +25,14 @@ def start_up(options: Options) -> list[Figure]:
             if warming >= 0:  # the first of each may have had to compile its modules
                 ours.append(1000 * one)
                 imports.append(1000 * other)
-    names = "leadsync --help / python -c 'import click, rich'"
-    return [ratio("leadsync --help", ours, imports, options.at_most(2), unit="ms", names=names)]
+    names = "whole processes, after one of each to warm up"
+    return [
+        ratio(
+            'leadsync --help / python -c "import click, rich"',
+            ours,
+            imports,
+            options.at_most(2),
+            unit="ms",
+            names=names,
+        )
+    ]

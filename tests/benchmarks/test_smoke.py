@@ -31,7 +31,7 @@ def test_a_ratio_is_taken_round_by_round() -> None:
     """Each sample is one round's quotient, so that a slow moment of the machine slows both."""
     made = ratio("", [2, 30, 4], [1, 10, 2], names="ours / theirs")
     assert (made.samples, made.median, made.spread) == ((2, 3, 2), 2, (2, 3))
-    assert made.of == "ours / theirs: 4 s / 2 s"
+    assert (made.of, made.parts) == ("ours / theirs", "4 / 2 s")
 
 
 def test_the_most_in_any_second_does_not_begin_at_a_full_one() -> None:
@@ -43,10 +43,10 @@ def test_the_most_in_any_second_does_not_begin_at_a_full_one() -> None:
 @pytest.mark.slow
 def test_rows_are_measured(tmp_path: Path) -> None:
     """The rows that were named, and no others, come as a table, and as JSON in the file."""
-    done = benchmarks("--quick", "--rounds", "1", "--json", str(tmp_path / "figures.json"), "wire")
+    done = benchmarks("--quick", "--rounds", "1", "--json", str(tmp_path / "figures.json"), "wire", "start-up")
     assert done.returncode == 0, done.stderr.decode()
     rows = orjson.loads((tmp_path / "figures.json").read_bytes())["rows"]
-    assert list(rows) == ["wire"]
+    assert list(rows) == ["wire", "start-up"]
     for figure in rows["wire"]["figures"]:
         assert figure["samples"], figure["what"]
         assert figure["what"] in done.stdout.decode()

@@ -41,17 +41,17 @@ def unchanged(options: Options) -> list[Figure]:
             runs.append(ended.json["seconds"])
             whole.append(ended)
             asked.append(place.crm.total())
-    names = f"leadsync run / SCAN + MGET + blake2b in redis-py, {talks} talks of {_size()} bytes"
+    names = f"leadsync run / SCAN + MGET + blake2b in redis-py; a talk has {_size()} bytes"
     processes = "start-up and end included"
     return [
-        ratio("time of unchanged talks / bare loop", runs, bare, options.at_most(2), names=names),
+        ratio(f"seconds of {talks} unchanged talks / bare loop", runs, bare, options.at_most(2), names=names),
         ratio(
-            "whole processes, processor time",
+            "the same, processor time of whole processes",
             [one.busy for one in whole],
             [one.busy for one in bare_whole],
             names=processes,
         ),
-        Figure("requests to the CRM", tuple(asked), "", options.at_most(0)),
+        Figure("requests to the CRM for them", tuple(asked), "", options.at_most(0)),
     ]
 
 
