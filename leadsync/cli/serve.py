@@ -28,6 +28,9 @@ PORT = 8080
 GRACE = 30
 """Seconds for requests under way; systemd waits 90 before it kills, `docker stop` 10."""
 
+HURRY = 2.0
+"""Seconds in which, after the second signal, pushes are kept and answered."""
+
 BACKLOG = 2048
 
 
@@ -78,18 +81,18 @@ async def _serve(project: Project, host: str, port: int, grace: int) -> None:
     listening = _socket(host, port)
     with listening:
         async with Service(project, patience=min(PATIENCE, grace * 0.8)) as service:
-            server = _server(app_of(service), grace)
+            server = _Server(_config(app_of(service), grace), service)
             with _signals(server):
                 serving = asyncio.create_task(server.serve(sockets=[listening]))
                 await _say_hello(service, listening)
                 await serving
-            if server.force_exit:
+            if server.is_hurried:
                 raise Terminated
     click.echo("the service has ended", err=True)
 
 
-def _server(app: FastAPI, grace: int) -> _Server:
-    config = uvicorn.Config(
+def _config(app: FastAPI, grace: int) -> uvicorn.Config:
+    return uvicorn.Config(
         app,
         log_config=None,
         log_level="critical",
@@ -101,23 +104,32 @@ def _server(app: FastAPI, grace: int) -> _Server:
         backlog=BACKLOG,
         timeout_graceful_shutdown=grace,
     )
-    return _Server(config)
 
 
 class _Server(uvicorn.Server):
     """uvicorn without its own signal handlers."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+        self.is_hurried = False
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
     def leave(self) -> None:
-        """Stop accepting and finish what is under way; the second time, break it off."""
-        if self.should_exit:
-            self.force_exit = True
-            for task in list(self.server_state.tasks):
-                task.cancel()
+        """Stop accepting and finish what is under way; the second time, keep what is not finished and end."""
+        if self.should_exit and not self.is_hurried:
+            self.is_hurried = True
+            self._service.give_up()
+            asyncio.get_running_loop().call_later(HURRY, self._break_off)
         self.should_exit = True
+
+    def _break_off(self) -> None:
+        self.force_exit = True
+        for task in list(self.server_state.tasks):
+            task.cancel()
 
 
 @contextmanager

@@ -26,6 +26,10 @@ def _is_deeper(value: Any, levels: int) -> bool:
     return levels == 0 or any(_is_deeper(one, levels - 1) for one in inside)
 
 
+Whole = Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)]
+"""A number that is meant as text; a longer one would lose its last digits in JSON."""
+
+
 class LeadRequest(BaseModel):
     """One talk. Any other field is kept and visible to the mapping's templates."""
 
@@ -47,14 +51,14 @@ class LeadRequest(BaseModel):
         },
     )
 
-    id: Annotated[str, Field(min_length=1, max_length=200)] | StrictInt | None = Field(
+    id: Annotated[str, Field(min_length=1, max_length=200)] | Whole | None = Field(
         None,
         description="identity of the talk in its source: the same id never makes a second lead, at the same moment "
         "neither. Without one every request is a talk of its own",
     )
     source: Annotated[str, Field(min_length=1, max_length=100)] = Field("telegram", description="where the talk was")
     user_name: str | None = None
-    phone: str | StrictInt | None = Field(None, description="in any spelling")
+    phone: str | Whole | None = Field(None, description="in any spelling")
     email: str | None = None
     product_interest: str | None = None
     budget: StrictInt | StrictFloat | str | None = Field(None, description="a number, or text with one")

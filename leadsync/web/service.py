@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from leadsync.amocrm.retry import RetryPolicy
 from leadsync.amocrm.wire import Timeouts
 from leadsync.config.loader import Project, load_project
-from leadsync.errors import ConfigurationError, LeadsyncError, Remedy
+from leadsync.errors import ConfigurationError, LeadsyncError, Remedy, StateUnavailable
 from leadsync.events import Listener, ignore
 from leadsync.intake import keepable
 from leadsync.pipeline import PUSHED, Pipeline, pushed_place
@@ -71,6 +71,7 @@ class Service:
         self._retry, self._timeouts, self._settle = retry, timeouts, settle
         self._project: Project | None = None
         self._stack = AsyncExitStack()
+        self._pushing: set[asyncio.Task[PushResult]] = set()
 
     async def __aenter__(self) -> Self:
         """Open what can be opened. Raises ConfigurationError; trouble that may pass is told by `/ready`."""
@@ -138,8 +139,25 @@ class Service:
         self._pipeline.try_again()
         self.answering.forget()
 
+    def give_up(self) -> None:
+        """Answer the pushes under way now; their records are kept."""
+        for one in self._pushing:
+            one.cancel()
+
     async def push(self, record: Mapping[str, Any]) -> PushResult:
         """Bring a record in, within `patience`; one that cannot be brought in now is kept. Raises no LeadsyncError."""
+        pushing = asyncio.create_task(self._push(record))
+        self._pushing.add(pushing)
+        pushing.add_done_callback(self._pushing.discard)
+        try:
+            return await pushing
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            return await self._kept(record, StateUnavailable("the service is ending", do="send it again"))
+
+    async def _push(self, record: Mapping[str, Any]) -> PushResult:
         began = time.monotonic()
         try:
             async with asyncio.timeout(self.patience + REDIS_PATIENCE):
