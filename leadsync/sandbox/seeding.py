@@ -12,28 +12,34 @@ from .writing import create
 
 _FIRST = ("Анна", "Борис", "Вера", "Глеб", "Дарья", "Егор", "Жанна", "Захар", "Инна", "Кирилл", "Лидия", "Марат")
 _LAST = ("Белых", "Громов", "Дюма", "Живаго", "Коваль", "Лесных", "Мороз", "Нечай", "Остапенко", "Седых", "Тимчук")
+_DAY, _YEAR = 86_400, 365 * 86_400
 _PHONE_FORMS = ("+7{0}{1}{2}{3}", "8{0}{1}{2}{3}", "7{0}{1}{2}{3}", "8 ({0}) {1}-{2}-{3}")
 
 
 def seed(account: Account, contacts: int, leads: int = 0, number: int = 1) -> tuple[list[int], list[int]]:
     """Makes up contacts, each with a phone and an e-mail, and leads of some of them; the ids of both.
 
-    Phones are written the way people write them: `+7…`, `8…`, `8 (916) 123-45-67`.
+    Phones are written the way people write them: `+7…`, `8…`, `8 (916) 123-45-67`. The contacts came one after the
+    other over the year before, the last one a day ago.
     """
     dice = random.Random(number)
     by = next(iter(account.users))
-    made = [create(account, _contact(account, dice, index), by).id for index in range(contacts)]
+    made = []
+    for index in range(contacts):
+        came = account.now() - _DAY - _YEAR * (contacts - 1 - index) // contacts
+        made.append(create(account, _contact(account, dice, index, came), by).id)
     return made, [create(account, _lead(account, dice, made), by).id for _ in range(leads)]
 
 
-def _contact(account: Account, dice: random.Random, index: int) -> Draft:
+def _contact(account: Account, dice: random.Random, index: int, came: int) -> Draft:
     first, last = dice.choice(_FIRST), dice.choice(_LAST)
     values = {
         **_coded(account, "PHONE", _phone(dice)),
         **_coded(account, "EMAIL", f"person{index}.{dice.randrange(10_000)}@example.com"),
     }
     name = f"{first} {last}"
-    return Draft("contacts", "", facts={"name": name, "first_name": first, "last_name": last}, values=values)
+    facts = {"name": name, "first_name": first, "last_name": last, "created_at": came, "updated_at": came}
+    return Draft("contacts", "", facts=facts, values=values)
 
 
 def _phone(dice: random.Random) -> str:

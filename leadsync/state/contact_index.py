@@ -19,7 +19,7 @@ from leadsync.state.redis import state_errors
 MOST_TWINS = 5
 """Contacts that are remembered for one phone or e-mail: the oldest. That there are more is remembered, too."""
 
-FACTS = ("whole", "newest", "checked", "top", "listed", "looked", "pages")
+FACTS = ("whole", "newest", "checked", "first", "top", "listed", "looked", "pages")
 """Fields of the hash that say how far the index goes; digests have 8 bytes, and none of these."""
 
 # KEYS: the index. ARGV: the most contacts of a key, then pairs of key and contact id. A key's value is `12,40`, or
@@ -63,8 +63,9 @@ PAIRS_AT_ONCE = 2000
 @dataclass(frozen=True, slots=True)
 class IndexState:
     """How far the index goes. `whole`: it holds every contact there was; `newest` is the `updated_at` (unix seconds of
-    the CRM's clock) up to which it knows every change, `top` the highest id it knows; `checked` and `listed` say when
-    the account was asked last what has changed, and what is new by id (unix seconds of Redis's clock, as `now`).
+    the CRM's clock) up to which it knows every change, `first` a digest of the latest changes as they were listed, and
+    `top` the highest id it knows; `checked` and `listed` say when the account was asked last what has changed, and what
+    is new by id (unix seconds of Redis's clock, as `now`).
 
     `looked` counts the searches made since the list was last read as far as it was needed, and `pages` the pages that a
     try to do so has read before it was given up.
@@ -73,6 +74,7 @@ class IndexState:
     whole: bool = False
     newest: int = 0
     checked: float = 0.0
+    first: int = 0
     top: int = 0
     listed: float = 0.0
     looked: int = 0
@@ -100,11 +102,12 @@ class ContactIndex:
             pipe.hmget(self._index, FACTS)
             pipe.time()
             facts, (seconds, micros) = await pipe.execute()
-        whole, newest, checked, top, listed, looked, pages = (one or b"0" for one in facts)
+        whole, newest, checked, first, top, listed, looked, pages = (one or b"0" for one in facts)
         return IndexState(
             whole == b"1",
             int(newest),
             float(checked),
+            int(first),
             int(top),
             float(listed),
             int(looked),

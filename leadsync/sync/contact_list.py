@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from math import inf
 from typing import Any
 
@@ -129,22 +130,24 @@ class ContactList:
     async def _refresh(self, state: IndexState, most: float) -> bool:
         """Take in every contact that was made or changed since, the latest change first; whether that took so many
         pages at most."""
-        newest, read = 0, 0
+        newest, first, read = 0, 0, 0
         async with aclosing(self.client.pages("contacts", order="updated_at", direction="desc")) as pages:
             async for page in pages:
                 changed = [one for one in page if _changed_at(one) >= state.newest]
+                if not read:  # what changes from now on comes before the first page
+                    newest, first = _newest(page, state) - LATE, _digest(page)
+                    changed = [] if first == state.first else changed
                 await self._take(changed)
-                # What changes from now on comes before the first page.
-                newest, read = newest if read else _newest(page, state) - LATE, read + 1
+                read += 1
                 if len(changed) < len(page):
                     break
                 if read > most:
                     await self.index.keep(pages=read)
                     return False
-        kept = {"newest": max(newest, state.newest), "checked": state.now, "looked": 0, "pages": 0}
-        if not 0 <= state.now - state.listed < LISTED:
-            kept |= {"top": await self._take_newest(state.top), "listed": state.now}
-        await self.index.keep(**kept)
+        now = state.now
+        if not 0 <= now - state.listed < LISTED:
+            await self.index.keep(top=await self._take_newest(state.top), listed=now)
+        await self.index.keep(newest=max(newest, state.newest), checked=now, first=first, looked=0, pages=0)
         return True
 
     async def _take_newest(self, top: int) -> int:
@@ -169,6 +172,12 @@ def _changed_at(contact: dict[str, Any]) -> int:
 def _newest(page: Sequence[dict[str, Any]], state: IndexState) -> int:
     """The latest change of a page, leaving out what somebody has dated ahead."""
     return max((at for one in page if (at := _changed_at(one)) <= state.now + CLOCKS_APART), default=0)
+
+
+def _digest(page: Sequence[dict[str, Any]]) -> int:
+    """A number that is another one when somebody on the page changed, went or came."""
+    listed = ",".join(f"{one['id']}@{_changed_at(one)}" for one in page)
+    return int.from_bytes(blake2b(listed.encode(), digest_size=8).digest(), "big")
 
 
 def _top(page: Sequence[dict[str, Any]]) -> int:
