@@ -23,6 +23,7 @@ COMMANDS = {
     "run": "Bring the talks of a source into amoCRM.",
     "explain": "One record: found, read, rendered, planned, remembered, and its last error.",
     "failed": "The records that were refused: list, show, retry, drop.",
+    "status": "Last runs, what waits, the login, the pace, and what Redis holds.",
     "forget": "Remove everything leadsync remembers of a person, and say what.",
     "rebuild": "Restore what leadsync remembers from the account's leads (needs `key_field`).",
     "validate": "Check the files, then the names against the account, then what can be reached.",

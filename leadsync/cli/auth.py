@@ -24,6 +24,7 @@ from leadsync.cli.logins import (
     open_project,
     span,
     until,
+    verdict,
     way_of,
 )
 from leadsync.cli.main_task import run_async
@@ -34,8 +35,6 @@ from leadsync.errors import AuthorizationRequired, ConfigurationError
 from leadsync.events import ignore
 from leadsync.project import Connections, connect
 
-AUTHORIZATION_NEEDED = AuthorizationRequired.exit_code
-BAD_CONFIGURATION = ConfigurationError.exit_code
 
 NOT_NEEDED = {
     Way.SANDBOX: (
@@ -198,27 +197,13 @@ def status(format_: str, config: str | None) -> int:
         print_json(login_json(found, now))
     else:
         print_lines(login_lines(found, now))
-    return _verdict(project, found, now)
+    return verdict(project, found, now)
 
 
 async def stored_login(project: Project) -> Login:
     """The login of a project that uses an integration; amoCRM is not asked. Raises StateUnavailable."""
     async with connect(project, ignore) as connections:
         return await login_of(connections)
-
-
-def _verdict(project: Project, found: Login, now: float) -> int:
-    """The exit code, with what to do on stderr."""
-    if found.way is Way.NONE:
-        raise nothing_set(project)
-    if not found.is_needed(now):
-        return 0
-    if found.way is Way.TOKEN:
-        do = "the long-lived token has ended: make a new one in the integration's card, for AMOCRM_ACCESS_TOKEN"
-    else:
-        do = f"nobody has logged in, or three months ago: {LOGIN}"
-    click.echo(do, err=True)
-    return AUTHORIZATION_NEEDED
 
 
 @command.command("logout", short_help="Forget both tokens of this account.")

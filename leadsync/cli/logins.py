@@ -12,11 +12,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+import click
 import orjson
 from pydantic import SecretStr
 
+from leadsync.amocrm.oauth import LOGIN
 from leadsync.config.loader import Project, load_project
-from leadsync.errors import ConfigurationError
+from leadsync.errors import AuthorizationRequired, ConfigurationError
 from leadsync.project import SANDBOX, Connections
 
 INTEGRATION = ("AMOCRM_CLIENT_ID", "AMOCRM_CLIENT_SECRET", "AMOCRM_REDIRECT_URI")
@@ -120,6 +122,20 @@ async def login_of(connections: Connections) -> Login:
     left = await connections.redis.ttl(connections.names.name("token", "refresh"))
     access = tokens.expires_at if tokens.access_token else None
     return Login(known.way, known.account, access, time.time() + left if tokens.refresh_token and left > 0 else None)
+
+
+def verdict(project: Project, found: Login, now: float) -> int:
+    """The exit code for a login, with what to do on stderr. Raises ConfigurationError where no way to log in is set."""
+    if found.way is Way.NONE:
+        raise nothing_set(project)
+    if not found.is_needed(now):
+        return 0
+    if found.way is Way.TOKEN:
+        do = "the long-lived token has ended: make a new one in the integration's card, for AMOCRM_ACCESS_TOKEN"
+    else:
+        do = f"nobody has logged in, or three months ago: {LOGIN}"
+    click.echo(do, err=True)
+    return AuthorizationRequired.exit_code
 
 
 def _end_of(token: SecretStr) -> float | None:

@@ -115,6 +115,14 @@ class ContactIndex:
             seconds + micros / 1e6,
         )
 
+    async def count(self) -> int:
+        """How many phones and e-mails are in the index."""
+        async with state_errors(), self._redis.pipeline(transaction=False) as pipe:
+            pipe.hlen(self._index)
+            pipe.hmget(self._index, FACTS)
+            fields, facts = await pipe.execute()
+        return int(fields) - sum(one is not None for one in facts)
+
     async def keep(self, **facts: float) -> None:
         """Remember parts of the state, by the names of FACTS (`whole` is 1 or 0)."""
         async with state_errors():

@@ -24,6 +24,12 @@ def surely_dead(owner: str) -> bool:
     return machine == _machine() and _started(int(pid)) != started
 
 
+def process_of(owner: str) -> tuple[bool, str, int]:
+    """Whether an owner is of this machine, which machine it is of, and its process id."""
+    machine, pid, _, _ = owner.split("/")
+    return machine == _machine(), machine, int(pid)
+
+
 def _machine() -> str:
     """This machine and process namespace, so that a process id means something."""
     with contextlib.suppress(OSError):

@@ -66,7 +66,7 @@ async def assert_forgotten(world: World, *texts: str, places: Sequence[str] = ()
     for text in texts:
         assert [one for one in held if text.casefold() in one.casefold()] == []
     assert [one for one in held if digits in re.sub(r"\D", "", one)] == []
-    index = await world.redis.hkeys(NAMES.name("index"))
+    index = await world.redis.hkeys(NAMES.name("index", "RU"))
     assert not {entry_of(f"phone:{PHONE}"), entry_of(f"email:{EMAIL}")} & set(index)
     seen = await world.redis.hkeys(NAMES.name("seen", "redis-dialogs"))
     assert not {mark_of(one, b"") for one in places} & set(seen)
