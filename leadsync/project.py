@@ -29,7 +29,7 @@ from leadsync.sealing import Seal, seal_of
 from leadsync.servers import Health, SharedServer, private_folder
 from leadsync.state.journal import Journal
 from leadsync.state.namespace import Namespace, claim_version
-from leadsync.state.redis import open_redis
+from leadsync.state.redis import EMBEDDED, open_redis
 from leadsync.state.refused import RefusedRecords
 
 SANDBOX = "sandbox"
@@ -88,6 +88,14 @@ class Connections:
     seal: Seal
     oauth: OAuthClient | None = field(default=None)
     states: LoginStates | None = field(default=None)
+
+    @property
+    def place(self) -> str:
+        """Where Redis is, without its password."""
+        if self.project.file.redis.url == EMBEDDED:
+            return "the project's own, its data in .leadsync/"
+        options = self.redis.connection_pool.connection_kwargs
+        return str(options["path"]) if "path" in options else f"{options.get('host')}:{options.get('port')}"
 
     async def check_seal(self) -> None:
         """Look whether what is sealed can be opened, before it matters. Raises ConfigurationError, StateUnavailable."""

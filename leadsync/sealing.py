@@ -25,10 +25,11 @@ MARK = b"sealed:"
 KEY_BYTES = 32
 
 _HERE = f"{VARIABLE} (the environment or .env)"
-_WAY_OUT = (
+WAY_OUT = (
     "several keys may stand there, separated by commas: the first encrypts, all decrypt. "
     "If the key is lost, `leadsync forget --unreadable` drops what nobody can read any more"
 )
+"""What to do when something cannot be opened."""
 
 
 class Seal(Protocol):
@@ -64,7 +65,7 @@ class _Plain:
         raw = _bytes(stored)
         if raw.startswith(MARK):
             what = f"Redis holds something that is encrypted, and {VARIABLE} is not set"
-            raise ConfigurationError(what, where=_HERE, do=f"set it to the key that encrypted it; {_WAY_OUT}")
+            raise ConfigurationError(what, where=_HERE, do=f"set it to the key that encrypted it; {WAY_OUT}")
         return raw
 
     def is_current(self, stored: bytes | str) -> bool:
@@ -97,7 +98,7 @@ class _Fernet:
         opened = self._tried(self._all.decrypt, raw)
         if opened is None:
             what = f"Redis holds something that was encrypted with another key than {VARIABLE} has now"
-            raise ConfigurationError(what, where=_HERE, do=f"put that key back behind the new one; {_WAY_OUT}")
+            raise ConfigurationError(what, where=_HERE, do=f"put that key back behind the new one; {WAY_OUT}")
         return opened
 
     def is_current(self, stored: bytes | str) -> bool:

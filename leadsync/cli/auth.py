@@ -35,7 +35,6 @@ from leadsync.errors import AuthorizationRequired, ConfigurationError
 from leadsync.events import ignore
 from leadsync.project import Connections, connect
 
-
 NOT_NEEDED = {
     Way.SANDBOX: (
         "no login is needed: this is the built-in sandbox. To try a login, run `leadsync sandbox` and set the "

@@ -16,12 +16,14 @@ from leadsync.config.cases import load_cases
 from leadsync.config.loader import Project
 from leadsync.errors import AmoCRMAPIError, AuthorizationRequired, ConfigurationError, LeadsyncError, Problem
 from leadsync.events import ignore
+from leadsync.forgetting.unreadable import SealedValues, sealed_values
 from leadsync.intake import account_zone, compile_mappings
 from leadsync.mapping.doubtful_names import doubtful_names
 from leadsync.project import Connections, connect
+from leadsync.sealing import WAY_OUT
 from leadsync.settings import read_environment
 from leadsync.state.persistence import persistence_warnings
-from leadsync.state.redis import EMBEDDED, state_errors
+from leadsync.state.redis import state_errors
 from leadsync.sync.account_names import read_catalogue
 from leadsync.sync.fixed_values import value_problems
 from leadsync.sync.names import name_problems, name_warnings
@@ -86,7 +88,7 @@ class Check:
 LEVELS = {
     **dict.fromkeys(("files", "mappings", "tests"), Level.FILES),
     **dict.fromkeys(("names", "values"), Level.NAMES),
-    **dict.fromkeys(("redis", "memory", "login", "amocrm"), Level.REACH),
+    **dict.fromkeys(("redis", "memory", "secrets", "login", "amocrm"), Level.REACH),
 }
 """The level of each check; the checks are shown in this order."""
 
@@ -147,19 +149,24 @@ class Checks:
             self._add(Check(name, Mark.SKIPPED, "not checked: something else is in the way"))
         try:
             async with connect(project, ignore, retry=IMPATIENT) as connections:
-                self._add(Check("redis", Mark.GOOD, f"answers ({_place(connections)})"))
+                self._add(Check("redis", Mark.GOOD, f"answers ({connections.place})"))
                 await self._check_memory(connections)
+                await self._check_seal(connections)
                 await self._check_account(connections)
         except LeadsyncError as error:
             self._add(Check.failed("redis", error))
 
     async def _check_memory(self, connections: Connections) -> None:
-        async with state_errors(_place(connections)):
+        async with state_errors(connections.place):
             warnings = await persistence_warnings(connections.redis)
         if warnings:
             self._add(Check("memory", Mark.WARNING, "; ".join(warnings)))
         else:
             self._add(Check("memory", Mark.GOOD, "this Redis keeps its data"))
+
+    async def _check_seal(self, connections: Connections) -> None:
+        """Whether what lies in Redis is encrypted, and can be read."""
+        self._add(_seal_check(connections.seal.is_on, await sealed_values(connections)))
 
     async def _check_account(self, connections: Connections) -> None:
         try:
@@ -187,6 +194,22 @@ class Checks:
         )
 
 
+def _seal_check(is_on: bool, values: SealedValues) -> Check:
+    name = "secrets"
+    if values.unreadable:
+        what = f"{_counted(values.unreadable, 'value')} in Redis cannot be read with the LEADSYNC_SECRET_KEY of now"
+        exit_code = ConfigurationError.exit_code
+        return Check(name, Mark.BAD, what, do=f"put the key back that encrypted them; {WAY_OUT}", exit_code=exit_code)
+    if not is_on:
+        return Check(name, Mark.GOOD, "not encrypted in Redis; LEADSYNC_SECRET_KEY turns that on")
+    if values.older:
+        text = (
+            f"encrypted, but {_counted(values.older, 'value')} not yet under the first key: each is when written next"
+        )
+        return Check(name, Mark.GOOD, text)
+    return Check(name, Mark.GOOD, "encrypted: tokens, refused records and open batches")
+
+
 def _login_check(login: Login, now: float) -> Check:
     ends = login.ends_at
     text = WORDS[login.way] if ends is None else f"{WORDS[login.way]}, good for {span(max(0, ends - now))}"
@@ -199,14 +222,6 @@ def _longer(login: Login) -> str:
     if login.way is Way.TOKEN:
         return "make a new long-lived token in the integration's card before that"
     return "every run renews it; after three months without one somebody must log in again"
-
-
-def _place(connections: Connections) -> str:
-    """Where Redis is, without its password."""
-    if connections.project.file.redis.url == EMBEDDED:
-        return "the project's own, its data in .leadsync/"
-    options = connections.redis.connection_pool.connection_kwargs
-    return str(options["path"]) if "path" in options else f"{options.get('host')}:{options.get('port')}"
 
 
 def _counted(number: int, noun: str) -> str:

@@ -6,7 +6,6 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from leadsync.cli.checks import place_of
 from leadsync.cli.logins import login_of, open_project, verdict
 from leadsync.cli.main_task import run_async
 from leadsync.cli.options import format_option, project_options
@@ -59,7 +58,7 @@ async def _asked(project: Project, runs: int) -> Status:
             await figures_of(connections),
             await last_runs(connections.redis, connections.names, runs) if runs else [],
             await sizes_of(connections.redis, connections.names),
-            place_of(connections),
+            connections.place,
             connections.seal.is_on,
             warnings,
         )

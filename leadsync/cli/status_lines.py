@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from rich.text import Text
 
-from leadsync.cli.logins import WORDS, Login, Way, login_json, span
+from leadsync.cli.logins import WORDS, Login, login_json, span
 from leadsync.figures import Figures, Waiting
 from leadsync.state.sizes import Size
 from leadsync.state.workers import Worker
@@ -58,7 +58,7 @@ def status_lines(status: Status, zone: ZoneInfo) -> Iterator[Text]:
     yield _row("refused", *_refused(figures.refused, zone))
     yield _row("redis", f"{status.place}, {'encrypted' if status.sealed else 'not encrypted'}")
     yield from _sizes(status.sizes)
-    yield _row("runs", "" if status.runs else "none yet")
+    yield _row("runs", "the last ones" if status.runs else "none yet")
     for run in status.runs:
         yield from _run(run, zone)
     for warning in status.warnings:
@@ -128,7 +128,7 @@ def _sizes(sizes: Sequence[Size]) -> Iterator[Text]:
     if rest:
         rows.append(("everything else", sum(one.keys for one in rest), _sum(rest)))
     for name, keys, weight in rows:
-        told = f"{_number(keys):>9} key{' ' if keys == 1 else 's'}  {_weight(weight):>8}"
+        told = f"{_number(keys):>9} {'key' if keys == 1 else 'keys':<4}  {_weight(weight):>8}"
         yield Text(f"          {told}  {name}", style="dim")
 
 

@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 
 from leadsync.amocrm.tokens import Tokens, TokenStore
 from leadsync.sandbox.starter import ADMIN_ID
@@ -44,7 +45,7 @@ async def test_a_good_project_passes_every_check(world, lasting):
     world.write(redis={"url": lasting})
     async with running(world.folder, "validate") as command:
         ended = await command.ended()
-    names = ["files", "mappings", "names", "values", "redis", "memory", "login", "amocrm"]
+    names = ["files", "mappings", "names", "values", "redis", "memory", "secrets", "login", "amocrm"]
     assert (ended.code, ended.err) == (0, "")
     assert list(marks(ended).items()) == [(name, GOOD) for name in names]
 
@@ -58,13 +59,13 @@ async def test_the_levels_are_headings(world, lasting):
     assert lines[:-2] == [
         *("Files", "files", "mappings", "tests"),
         *("Names against the account", "names", "values"),
-        *("Reachability", "redis", "memory", "login", "amocrm"),
+        *("Reachability", "redis", "memory", "secrets", "login", "amocrm"),
     ]
     assert "1 case: `leadsync test` runs them" in text.out
     assert [(one["level"], one["name"]) for one in json.loads(machine.out)["checks"]] == [
         *(("files", name) for name in ("files", "mappings", "tests")),
         *(("names", name) for name in ("names", "values")),
-        *(("reachability", name) for name in ("redis", "memory", "login", "amocrm")),
+        *(("reachability", name) for name in ("redis", "memory", "secrets", "login", "amocrm")),
     ]
 
 
@@ -306,3 +307,27 @@ async def test_a_doubtful_name_is_a_warning(world):
     assert "mapping.yaml:7:10" in ended.out
     assert "`usr_name` is neither a field of every record nor in this one" in ended.out
     assert world.writes() == []
+
+
+async def test_says_whether_secrets_are_encrypted(world):
+    """Without a key as with one, with what is not encrypted yet, and with a key that does not fit: that is 78."""
+    keys = [Fernet.generate_key().decode() for _ in range(2)]
+    token = world.sandbox.long_lived_token()
+    await world.store([talk("1", phone="123")])
+    await world.run()
+    said = {
+        None: "not encrypted in Redis; LEADSYNC_SECRET_KEY turns that on",
+        keys[0]: "encrypted, but 1 value not yet under the first key: each is when written next",
+    }
+    for key, text in said.items():
+        log_in_with(world, amocrm_access_token=token, **({"leadsync_secret_key": key} if key else {}))
+        ended = await run(world.folder, "validate")
+        assert (ended.code, marks(ended)["secrets"]) == (0, GOOD)
+        assert f"secrets   {text}" in ended.out
+    await world.run()
+    assert "secrets   encrypted: tokens, refused records and open batches" in (await run(world.folder, "validate")).out
+    log_in_with(world, amocrm_access_token=token, leadsync_secret_key=keys[1])
+    ended = await run(world.folder, "validate")
+    assert (ended.code, marks(ended)["secrets"], marks(ended)["amocrm"]) == (78, BAD, GOOD)
+    assert "1 value in Redis cannot be read with the LEADSYNC_SECRET_KEY of now" in ended.out
+    assert "leadsync forget --unreadable" in ended.out
