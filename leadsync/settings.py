@@ -25,7 +25,12 @@ from leadsync.sealing import MAKE_ONE, is_key, keys_in
 ENVIRONMENT = "the environment"
 """The `file` of a Place that is an environment variable."""
 
+MAX_BYTES = 1 << 20
+"""1 MiB, the size up to which a `.env` is read: any larger file got its name by mistake."""
+
 _ENCODING = "utf-8-sig"  # Notepad begins a UTF-8 file with a byte order mark
+
+_OF_VIRTUAL_ENVIRONMENT = "pyvenv.cfg"  # `python -m venv .env` is a habit of many, and no attempt at settings
 
 
 def is_loopback(host: str) -> bool:
@@ -121,13 +126,9 @@ def variables(folder: Path) -> Mapping[str, str]:
 def read_environment(folder: Path) -> tuple[Mapping[str, str], list[Problem]]:
     """The same as `variables`, with the problems of `.env` handed back instead of raised."""
     file = folder / ".env"
-    try:
-        text = file.read_text(encoding=_ENCODING) if file.is_file() else ""
-    except UnicodeDecodeError:
-        return _filled(os.environ), [Problem("the file is not in UTF-8", Place(str(file)), do="save it as UTF-8")]
-    except OSError as error:
-        reason = f"the file cannot be read: {(error.strerror or 'no reason given').lower()}"
-        return _filled(os.environ), [Problem(reason, Place(str(file)), do="let this user read it, or remove it")]
+    text = _env_text(file)
+    if isinstance(text, Problem):
+        return _filled(os.environ), [text]
     bindings = list(parse_stream(StringIO(text)))
     problems = [
         Problem("this line is not NAME=value", Place(str(file), _line(one)), do="repair it, or put # before it")
@@ -136,6 +137,40 @@ def read_environment(folder: Path) -> tuple[Mapping[str, str], list[Problem]]:
     ]
     readable = "".join(one.original.string for one in bindings if not one.error)
     return {**_filled(dotenv_values(stream=StringIO(readable))), **_filled(os.environ)}, problems
+
+
+def _env_text(file: Path) -> str | Problem:
+    """What stands in a `.env`, or why it cannot be read; nothing where there is none."""
+    place = Place(str(file))
+    try:
+        if file.is_dir() and not (file / _OF_VIRTUAL_ENVIRONMENT).exists():
+            do = "rename it, or put a file of NAME=value lines in its place"
+            return Problem("this is a folder, not a file", place, do=do)
+        raw = _beginning(file) if file.is_file() else b""
+    except OSError as error:
+        reason = f"the file cannot be read: {(error.strerror or 'no reason given').lower()}"
+        return Problem(reason, place, do="let this user read it, or remove it")
+    if len(raw) > MAX_BYTES:
+        what = f"the file has more than the {MAX_BYTES} bytes (1 MiB) that are read"
+        return Problem(what, place, do="is it the right file? Otherwise make it smaller")
+    return _decoded(raw, place)
+
+
+def _beginning(file: Path) -> bytes:
+    """As much of a file as is read, and one byte more when it is longer."""
+    with file.open("rb") as opened:
+        return opened.read(MAX_BYTES + 1)
+
+
+def _decoded(raw: bytes, place: Place) -> str | Problem:
+    try:
+        text = raw.decode(_ENCODING)
+    except UnicodeDecodeError:
+        return Problem("the file is not in UTF-8", place, do="save it as UTF-8")
+    if "\0" in text:
+        at = Place(place.file, text.count("\n", 0, text.index("\0")) + 1)
+        return Problem("a zero byte stands here: this is no text file", at, do="remove it, or save the file as UTF-8")
+    return text
 
 
 def _filled(values: Mapping[str, str | None]) -> dict[str, str]:

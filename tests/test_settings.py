@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from leadsync.errors import ConfigurationError
-from leadsync.settings import Settings, variables
+from leadsync.settings import MAX_BYTES, Settings, variables
 
 SECRET = "qX7-do-not-show-4Zt"
 KEYS = [urlsafe_b64encode(bytes([number] * 32)).decode() for number in (7, 8)]
@@ -199,10 +199,28 @@ def test_an_env_in_another_encoding_is_told_about(tmp_path: Path) -> None:
     assert problems(tmp_path) == [(str(tmp_path / ".env"), "the file is not in UTF-8")]
 
 
-def test_an_env_that_is_a_folder_is_none(tmp_path: Path) -> None:
-    """A virtual environment named .env is not read as settings."""
+def test_an_env_that_is_a_folder_is_told_about(tmp_path: Path) -> None:
+    """A folder in the place of .env is a mistake, but for a virtual environment: that is not read as settings."""
     (tmp_path / ".env").mkdir()
+    assert problems(tmp_path) == [(str(tmp_path / ".env"), "this is a folder, not a file")]
+    (tmp_path / ".env" / "pyvenv.cfg").touch()
     assert Settings.load(tmp_path).amocrm_client_id is None
+
+
+@pytest.mark.parametrize(
+    ("content", "place", "what"),
+    [
+        (b"A=1\n" + b"#" * (MAX_BYTES - 3), ".env", "the file has more than the 1048576 bytes (1 MiB) that are read"),
+        (b"A=1\nB=\0\n", ".env:2", "a zero byte stands here: this is no text file"),
+    ],
+    ids=["huge", "binary"],
+)
+def test_an_env_that_is_no_text_for_people_is_told_about(tmp_path: Path, content: bytes, place: str, what: str) -> None:
+    """A file over 1 MiB, and one with a zero byte, is some other file under this name."""
+    (tmp_path / ".env").write_bytes(content)
+    assert problems(tmp_path) == [(str(tmp_path / place), what)]
+    (tmp_path / ".env").write_bytes(b"A=1\n" + b"#" * (MAX_BYTES - 4))
+    assert variables(tmp_path)["A"] == "1"
 
 
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that opens and cannot be read")
