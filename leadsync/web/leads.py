@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from uuid import uuid4
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictFloat, StrictInt, model_validator
 
 from leadsync.errors import Remedy
 from leadsync.sync.results import PushResult
@@ -26,8 +26,14 @@ def _is_deeper(value: Any, levels: int) -> bool:
     return levels == 0 or any(_is_deeper(one, levels - 1) for one in inside)
 
 
-Whole = Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)]
-"""A number that is meant as text; a longer one would lose its last digits in JSON."""
+def _no_truth(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("Input should be a valid integer")
+    return value
+
+
+Whole = Annotated[int, Field(ge=-(2**53), le=2**53), BeforeValidator(_no_truth)]
+"""A number that is meant as text, 42.0 as well as 42; a longer one loses its last digits in JSON (RFC 8259 §6)."""
 
 
 class LeadRequest(BaseModel):

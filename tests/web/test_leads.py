@@ -67,10 +67,10 @@ async def test_the_same_id_at_the_same_moment(world: World) -> None:
 
 
 async def test_an_id_as_number_is_the_same_talk(world: World) -> None:
-    """A bot that once sends 42 and once "42" means one talk."""
+    """A bot that sends 42, "42" or, from JavaScript, 42.0 means one talk."""
     async with bot(world) as client:
-        found = [(await client.post(LEADS, json={"id": id_})).json()["lead_id"] for id_ in (42, "42")]
-    assert found == [world.leads()[0]["id"]] * 2
+        found = [(await client.post(LEADS, json={"id": id_})).json()["lead_id"] for id_ in (42, "42", 42.0)]
+    assert found == [world.leads()[0]["id"]] * 3
 
 
 async def test_without_an_id_every_request_is_a_talk(world: World) -> None:
