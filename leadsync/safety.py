@@ -31,6 +31,8 @@ SAMPLE, FEWEST_SAMPLED, MARGIN = 1000, 500, 0.1
 many known ones stays so far below the limit, all are not mapped: that the share of all is above it has a chance of less
 than one in ten thousand (Hoeffding)."""
 
+NAMES = ("max_new_leads", "max_changed_share")
+
 TOLERANCE = 1e-9
 """A share is a fraction in binary: 57 of 100 is not more than 0.57."""
 
@@ -41,6 +43,12 @@ class Limits:
 
     max_new_leads: int
     max_changed_share: float
+    passed: frozenset[str] = frozenset()
+
+    @property
+    def fewest(self) -> int:
+        """Known leads from which on a share counts: any number, where somebody passed the limit for this run."""
+        return 1 if "max_changed_share" in self.passed else FEWEST_KNOWN
 
     @classmethod
     def of(cls, project: Project, max_new_leads: int | None = None, max_changed_share: float | None = None) -> Limits:
@@ -49,6 +57,9 @@ class Limits:
         return cls(
             section.max_new_leads if max_new_leads is None else max_new_leads,
             section.max_changed_share if max_changed_share is None else max_changed_share,
+            frozenset(
+                name for name, given in zip(NAMES, (max_new_leads, max_changed_share), strict=True) if given is not None
+            ),
         )
 
 
@@ -62,11 +73,12 @@ class Counted:
     new: int = 0
     known: int = 0
     changed: int = 0
+    may_join: bool = False
 
     def exceeded(self, limits: Limits) -> list[str]:
         """The keys of `safety` whose limit this passes."""
         found = ["max_new_leads"] if self.new > limits.max_new_leads else []
-        if self.known >= FEWEST_KNOWN and self.changed / self.known > limits.max_changed_share + TOLERANCE:
+        if self.known >= limits.fewest and self.changed / self.known > limits.max_changed_share + TOLERANCE:
             found.append("max_changed_share")
         return found
 
@@ -93,7 +105,7 @@ async def check_safety(
         flags = " ".join(_flag(name, counted) for name in names)
         raise StartRefused(
             f"this run would {said}",
-            where="\n  and ".join(_place(connections.project, name) for name in names),
+            where="\n  and ".join(_place(connections.project, name, limits) for name in names),
             do=f"look at `leadsync dry-run`; if that is what you want, use\n    leadsync run {flags}\n"
             f"  or raise {' and '.join(names)}; --limit N takes fewer records",
         )
@@ -113,8 +125,8 @@ async def count_leads(connections: Connections, intake: Intake, selection: Selec
     """Count as far as it matters for the limits: nothing for a source with fewer records than any of them needs."""
     counted = Counted()
     most = len(selection.only) if selection.only is not None else selection.limit
-    glance = await _glance(connections, intake, most)
-    mapped = limits.max_changed_share < 1 and glance.records >= FEWEST_KNOWN
+    glance = await _glance(connections, intake, most, limits.fewest)
+    mapped = limits.max_changed_share < 1 and glance.records >= limits.fewest
     if mapped and glance.records > 2 * SAMPLE:
         mapped = not await _stays_below(limits, connections, intake, glance.sample)
     if not mapped and glance.records <= limits.max_new_leads:
@@ -130,7 +142,7 @@ async def _count_chunks(connections: Connections, intake: Intake, chunks: Sequen
     records = sum(len(one) + one.same.total() for one in chunks)
     counted = Counted()
     for chunk in chunks:
-        mapped = limits.max_changed_share < 1 and records >= FEWEST_KNOWN
+        mapped = limits.max_changed_share < 1 and records >= limits.fewest
         await _count(counted, connections, intake, chunk, mapped=mapped)
     return counted
 
@@ -143,9 +155,9 @@ class _Glance:
     sample: Sequence[RawRecord] = ()
 
 
-async def _glance(connections: Connections, intake: Intake, most: int | None) -> _Glance:
+async def _glance(connections: Connections, intake: Intake, most: int | None, fewest: int) -> _Glance:
     """Look over a source; at most `most` of its records are meant, and which is not known before they are read."""
-    if most is not None and most < FEWEST_KNOWN:
+    if most is not None and most < fewest:
         return _Glance(most)
     glance, found = _Glance(), list[tuple[int, int, RawRecord]]()
     async with aclosing(raw_records(connections, intake)) as records:
@@ -177,6 +189,7 @@ async def _count(counted: Counted, connections: Connections, intake: Intake, chu
     for key, link in links.items():
         if link.lead_id is None:
             counted.new += _makes_leads(intake, chunk.taken[key])
+            counted.may_join = counted.may_join or _may_join(intake, chunk.taken[key])
         elif not link.gone:
             counted.known += 1
             counted.changed += mapped and _would_change(intake, chunk.taken[key], link)
@@ -187,6 +200,13 @@ def _makes_leads(intake: Intake, taken: Taken) -> bool:
     mappings = intake.source.mappings
     mapping = mappings.get(taken.record.source) or mappings[None]
     return mapping.file.lead is not None or mapping.file.mapper is not None
+
+
+def _may_join(intake: Intake, taken: Taken) -> bool:
+    """Whether the record's talk may go into an open lead of its contact, which only amoCRM can tell."""
+    mappings = intake.source.mappings
+    lead = (mappings.get(taken.record.source) or mappings[None]).file.lead
+    return lead is not None and lead.match == "open"
 
 
 def _would_change(intake: Intake, taken: Taken, link: Link) -> bool:
@@ -204,7 +224,9 @@ def _would_change(intake: Intake, taken: Taken, link: Link) -> bool:
 
 def _said(name: str, counted: Counted, limits: Limits) -> str:
     if name == "max_new_leads":
-        return f"make {counted.new} new lead{'' if counted.new == 1 else 's'}; the limit is {limits.max_new_leads}"
+        most = "up to " if counted.may_join else ""
+        leads = "lead" if counted.new == 1 else "leads"
+        return f"make {most}{counted.new} new {leads}; the limit is {limits.max_new_leads}"
     share = f"{counted.changed / counted.known:.0%}"
     allowed = f"{limits.max_changed_share:.0%}"
     return f"change {counted.changed} of {counted.known} known leads ({share}); the limit is {allowed}"
@@ -216,8 +238,10 @@ def _flag(name: str, counted: Counted) -> str:
     return f"--max-changed-share {ceil(100 * counted.changed / counted.known - TOLERANCE) / 100:g}"
 
 
-def _place(project: Project, name: str) -> str:
-    """Where the limit stands: its own line, the section's, or the file when there is none."""
+def _place(project: Project, name: str, limits: Limits) -> str:
+    """Where the limit stands: the flag, its own line, the section's, or the file when there is none."""
+    if name in limits.passed:
+        return f"--{name.replace('_', '-')}"
     document = project.document
     _, found = document.node("safety", name)
     place = document.key_place(*found) if found else Place(document.place().file)

@@ -30,7 +30,8 @@ SOME_REFUSED = 3
     "--max-changed-share",
     type=click.FloatRange(0, 1),
     metavar="SHARE",
-    help="Change values of up to this share (0..1) of the known leads; in place of safety.max_changed_share.",
+    help="Change values of up to this share (0..1) of the known leads, however few they are; in place of "
+    "safety.max_changed_share, which counts from 100 on.",
 )
 @format_option("text", "json")
 @project_options

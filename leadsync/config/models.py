@@ -137,7 +137,7 @@ class SafetySection(Section):
         default=0.5,
         ge=0,
         le=1,
-        description="a run that would change values of a larger share of the known leads stops; 1 switches it off",
+        description="a run that would change values of more of the known leads stops (from 100 of them on); 1: never",
     )
 
 

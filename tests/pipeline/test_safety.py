@@ -70,11 +70,12 @@ async def test_the_flag_that_is_named_is_enough(world: World) -> None:
 
 
 async def test_a_few_known_leads_are_no_alarm(world: World) -> None:
-    """With fewer known leads than a hundred a share says nothing."""
+    """With fewer known leads than a hundred a share says nothing, unless it is passed for this run."""
     await world.store(talks(FEWEST_KNOWN - 1))
     await world.run()
     await world.store(talks(30, first=1000))  # new ones are not known ones
     world.write(RENAMED)
+    assert (await refused(world, max_changed_share=0.9)).where == "--max-changed-share"
     assert await run(world) == FEWEST_KNOWN - 1
 
 
@@ -178,3 +179,12 @@ async def test_a_large_source(world: World, changed: int, *, is_refused: bool) -
         assert f"would change {changed} of 2500 known leads" in (await refused(world)).what
     else:
         assert not any("refused" in one for one in (await planned(world)).warnings)
+
+
+async def test_talks_that_may_join_a_lead_are_counted_as_at_most_new(world: World) -> None:
+    """With `match: open` only amoCRM knows which talks make a lead, and a refusal says "up to"."""
+    world.write({**MAPPING, "lead": {**LEAD, "match": "open"}})
+    await world.store(talks(2))
+    error = await refused(world, max_new_leads=0)
+    assert "make up to 2 new leads" in error.what
+    assert error.where == "--max-new-leads"
