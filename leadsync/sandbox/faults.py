@@ -20,7 +20,7 @@ DROPS = frozenset({"drop_before", "drop_after"})
 BEFORE = frozenset(
     {"drop_before", "504_before", "500_before", "html_404", "429", "ban403", "forbidden", "system_error_400"}
 )
-AFTER = frozenset({"drop_after", "late", "504_after", "500_after", "truncated"})
+AFTER = frozenset({"drop_after", "late", "504_after", "500_after", "truncated", "unnamed_400"})
 BENDING = frozenset({"search_lag", "filters_ignored"})
 KINDS = BEFORE | AFTER | BENDING
 
@@ -40,9 +40,10 @@ class FaultRule:
     """What goes wrong, and when.
 
     Kinds that end in `before` change nothing; after those that end in `after`, `late` and `truncated` the request was
-    applied. `path` is a glob. A rule strikes each matching request; or with chance `probability`; or each `every`-th;
-    or from the `nth` on, `times` in a row (1 unless set). `times` bounds the strikes in all. `items` limits it to
-    arrays of at least that many. `seconds` is how late an answer is, or for how long the search misses what is new.
+    applied; `unnamed_400` refuses what is refused anyway without a word about which item is at fault. `path` is a glob.
+    A rule strikes each matching request; or with chance `probability`; or each `every`-th; or from the `nth` on,
+    `times` in a row (1 unless set). `times` bounds the strikes in all. `items` limits it to arrays of at least that
+    many. `seconds` is how late an answer is, or for how long the search misses what is new.
     """
 
     method: str

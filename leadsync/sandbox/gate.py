@@ -94,6 +94,8 @@ class Gate:
         replica.file.flush()
         if rule is not None and rule.kind in ("504_after", "500_after"):
             return Answer.of(self._struck(rule.kind))
+        if rule is not None and rule.kind == "unnamed_400" and answer.status == 400:
+            return Answer.of(problem(400, "Bad Request"))
         return answer
 
     def _admit(self, call: Call) -> Refused | None:

@@ -39,6 +39,7 @@ async def test_a_lost_connection(sandbox: Sandbox, api: Api, kind: str, applied:
         ("429", 429, 0, "text/html"),
         ("ban403", 403, 0, "text/html"),
         ("system_error_400", 400, 0, "application/problem+json"),
+        ("forbidden", 403, 0, "application/problem+json"),
     ],
 )
 async def test_a_wrong_answer(sandbox: Sandbox, api: Api, kind: str, status: int, applied: int, media: str) -> None:
@@ -49,6 +50,14 @@ async def test_a_wrong_answer(sandbox: Sandbox, api: Api, kind: str, status: int
     assert answer.headers["content-type"].split(";")[0] == media
     if kind == "system_error_400":
         assert answer.json()["detail"] == "Возникла системная ошибка. Пожалуйста, повторите попытку."
+
+
+async def test_a_refusal_that_names_nobody(sandbox: Sandbox, api: Api) -> None:
+    """What is refused anyway is refused without a word about the item at fault; what is right goes through."""
+    sandbox.faults.add("POST /api/v4/leads unnamed_400")
+    answer = await api.http.post("/api/v4/leads", json=[{"name": "Заявка"}, {"price": "много"}])
+    assert (answer.status_code, answer.json().keys() & {"validation-errors"}) == (400, set())
+    assert (await api.post("leads", LEAD)).status_code == 200
 
 
 async def test_a_late_answer_comes_after_the_client_has_gone(sandbox: Sandbox, api: Api) -> None:
