@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os.path import normpath
 from pathlib import Path
@@ -18,7 +18,7 @@ from leadsync.config.nearest import advice, nearest
 from leadsync.config.nodes import Key, Node, shortened
 from leadsync.config.reading import shown_path
 from leadsync.errors import ConfigurationError, Problem
-from leadsync.settings import Settings, read_environment
+from leadsync.settings import ENVIRONMENT, Settings, read_environment
 
 FILE_NAME = "leadsync.yaml"
 
@@ -100,7 +100,7 @@ def load_project(path: Path | None = None) -> Project:
     project = loading.project(found, settings)
     if project is None:
         problems = _in_reading_order(loading.problems, first)
-        what = f"{shown_path(found)} cannot be used: {len(problems)} problem{'s' if len(problems) > 1 else ''}"
+        what = f"{_place_of(problems, found)} cannot be used: {len(problems)} problem{'s' if len(problems) > 1 else ''}"
         raise ConfigurationError(what, problems=problems)
     return project
 
@@ -230,6 +230,13 @@ def _unreadable(problem: Problem, path: Path, document: Document, node: Node) ->
     near = nearest(path.name, (other.name for other in path.parent.glob("*.y*ml")))
     do = f"did you mean {near}? It lies in the same folder" if near and near != path.name else problem.do
     return document.problem(f"{shortened(node.value)}: {problem.what}", node.place, do)
+
+
+def _place_of(problems: Sequence[Problem], found: Path) -> str:
+    """What cannot be used: leadsync.yaml or the environment when nothing else is wrong, else the files."""
+    places = {problem.place.file for problem in problems}
+    only = places.pop() if len(places) == 1 else None
+    return only if only in (shown_path(found), ENVIRONMENT) else "the files"
 
 
 def _in_reading_order(problems: list[Problem], first: list[str]) -> list[Problem]:

@@ -152,6 +152,23 @@ def test_problems_are_counted(folder: Path) -> None:
     assert caught.value.what == "leadsync.yaml cannot be used: 1 problem"
 
 
+@pytest.mark.parametrize("name", [".env", "mapping.yaml"])
+def test_the_first_line_blames_no_innocent_file(folder: Path, name: str) -> None:
+    """A mistake in a mapping or in `.env` is not laid on leadsync.yaml."""
+    (folder / name).write_text("just words\n")
+    with pytest.raises(ConfigurationError) as caught:
+        load_project()
+    assert caught.value.what == "the files cannot be used: 1 problem"
+
+
+def test_a_variable_of_the_environment_is_no_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mistake in the environment is told as one."""
+    monkeypatch.setenv("AMOCRM_REDIRECT_URI", "nowhere")
+    with pytest.raises(ConfigurationError) as caught:
+        load_project()
+    assert caught.value.what == "the environment cannot be used: 1 problem"
+
+
 def test_env_is_read_and_never_touched(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`.env` serves `${NAME}` and the settings, the environment wins, and its bytes and times stay."""
     file = folder / ".env"
