@@ -44,6 +44,7 @@ from leadsync.sync.account_names import AccountNames
 from leadsync.sync.batch_sizes import BatchSizes
 from leadsync.sync.changes import digest
 from leadsync.sync.contact_list import ContactList
+from leadsync.sync.freshness import Freshness
 from leadsync.sync.rebuild import Rebuild, Rebuilt
 from leadsync.sync.recover import SETTLE
 from leadsync.sync.results import Plan, PushResult, RefusedRow, RequestCounter, RunReport
@@ -115,7 +116,8 @@ class Pipeline:
         self.account = await AccountNames.open(client, redis, names)
         self._intakes = await open_intakes(self.project, mappers, self.account)
         country, filters = self.project.file.defaults.country, self.catalogue.account.is_api_filter_enabled
-        self._rebuild = Rebuild(client, redis, names, self._intakes.key_fields, country=country, filters=filters)
+        fields, journal = self._intakes.key_fields, self.connections.journal
+        self._rebuild = Rebuild(client, redis, names, fields, journal, country=country, filters=filters)
         await self.rebuild(everything=False)
         sizes = BatchSizes(redis, names, self.project.file.amocrm.batch_size)
         await sizes.load()
@@ -125,7 +127,8 @@ class Pipeline:
         # A write whose claims have lapsed while it waited its turn must not go out: another process may send it.
         client.guard_writes(self._lanes.check)
         self._steps = await self._lanes.steps(0)
-        self._pushes = await self._stack.enter_async_context(Pushes(self._steps))
+        freshness = await self._stack.enter_async_context(Freshness(contacts, self._rebuild))
+        self._pushes = await self._stack.enter_async_context(Pushes(self._steps, freshness))
 
     @property
     def catalogue(self) -> Catalogue:

@@ -12,6 +12,7 @@ from leadsync.done import Done
 from leadsync.errors import AmoCRMUnknownOutcome, StateUnavailable
 from leadsync.intake import Intake, Taken
 from leadsync.steps import FIRST_WAIT, LONGEST_WAIT, Steps
+from leadsync.sync.freshness import Freshness
 from leadsync.sync.results import PushResult, RefusedRow
 
 TOGETHER = 250
@@ -42,8 +43,9 @@ class Pushes:
     A record that another worker is busy with waits by itself and holds nobody up.
     """
 
-    def __init__(self, steps: Steps) -> None:
+    def __init__(self, steps: Steps, freshness: Freshness) -> None:
         self._steps = steps
+        self._freshness = freshness
         self._queue: list[_Push] = []
         self._came = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
@@ -90,6 +92,7 @@ class Pushes:
         """
         if self.is_closed:
             raise closed()
+        self._freshness.wanted()
         done: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
         self._queue.append(_Push(intake, taken, done))
         self._came.set()

@@ -25,7 +25,7 @@ from leadsync.sync.account_names import AccountNames, blames_a_name, misses_a_na
 from leadsync.sync.apply import Applied, Applier, torn
 from leadsync.sync.batch_sizes import BatchSizes
 from leadsync.sync.changes import RecordPlan
-from leadsync.sync.contact_list import ContactList
+from leadsync.sync.contact_list import FRESH, ContactList
 from leadsync.sync.match import Matcher
 from leadsync.sync.open_leads import OpenLeads
 from leadsync.sync.planner import Mapped, Planner, Wish, wish_of
@@ -166,7 +166,7 @@ class Steps:
         redis, names = self._connections.redis, self._connections.names
         links = await load_links(redis, names, [one.key for one in taken])
         unknown = [key for key, link in links.items() if link.lead_id is None]
-        if unknown and await self._rebuild.catch_up():
+        if unknown and await self._rebuild.catch_up(within=FRESH):
             links |= await load_links(redis, names, unknown)
         links |= await self._noted_again([one for one in taken if links[one.key].restored], links)
         await self._account.settle()

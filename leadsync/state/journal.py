@@ -93,7 +93,7 @@ class Journal:
         async with state_errors(), self._redis.pipeline(transaction=True) as pipe:
             queue_facts(pipe, self._names, facts)
             if mark is not None:
-                queue_mark(pipe, self._names, mark)
+                queue_mark(pipe, self._names, mark, entry.at)
             pipe.hdel(self._name, entry.id)
             pipe.srem(self._looking, entry.id)
             await pipe.execute()

@@ -53,6 +53,8 @@ class ContactList:
 
         Raises AmoCRMAPIError, StateUnavailable.
         """
+        if (await self.index.state()).is_fresh(FRESH):  # whoever asks what is new keeps nobody waiting
+            return True
         async with self._turn:
             state = await self.index.state()
             if state.is_fresh(FRESH):

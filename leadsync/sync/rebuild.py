@@ -6,18 +6,22 @@ when the Redis was started again since (its last second may be missing): a key u
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from redis.asyncio import Redis
 
 from leadsync.amocrm import AmoCRMClient
+from leadsync.state.journal import Journal
 from leadsync.state.links import RestoredLink, restore_links
-from leadsync.state.memory import MemoryMark, load_memory_mark, save_memory_mark
+from leadsync.state.memory import MemoryMark, keep_stranger, load_memory_mark, save_memory_mark
 from leadsync.state.namespace import Namespace
 from leadsync.state.people import restore_people
 from leadsync.sync.key_field import keys_of
+from leadsync.sync.recover import claims_of
 from leadsync.sync.resolve import contact_keys_of
 
 
@@ -40,6 +44,7 @@ class Rebuild:
         redis: Redis,
         names: Namespace,
         field_ids: Iterable[int],
+        journal: Journal,
         *,
         country: str,
         filters: bool,
@@ -50,6 +55,8 @@ class Rebuild:
         self._field_ids = sorted(set(field_ids))
         self._country = country
         self._filters = filters
+        self._journal = journal
+        self._asked = -inf
 
     async def ensure(self, *, everything: bool = False) -> Rebuilt:
         """Read as many leads as it takes to know every key; none when the memory is whole.
@@ -67,16 +74,20 @@ class Rebuild:
         await self._read(now, 0 if whole else known.lead_id, rebuilt)
         return rebuilt
 
-    async def catch_up(self) -> int:
+    async def catch_up(self, within: float = 0.0) -> int:
         """Read the leads that came since the account was read last; how many keys they brought.
 
-        For keys that nobody remembers: another machine with a memory of its own may have made their leads.
+        For keys that nobody remembers: another machine with a memory of its own may have made their leads. As long as
+        nothing in the account says that there is one, it is enough that this process asked within so many seconds.
         """
         if not self._field_ids:
             return 0
-        known = await load_memory_mark(self._redis, self._names)
+        known, now = await load_memory_mark(self._redis, self._names), time.monotonic()
+        if known.is_alone and now - self._asked < within:
+            return 0
         rebuilt = Rebuilt()
         await self._read(known, known.lead_id, rebuilt)
+        self._asked = now
         return rebuilt.restored
 
     async def _read(self, mark: MemoryMark, above: int, rebuilt: Rebuilt) -> None:
@@ -84,24 +95,35 @@ class Rebuild:
         async for page in self._leads(above):
             rebuilt.leads += len(page)
             newest = max(newest, *(int(lead["id"]) for lead in page))
-            rebuilt.restored += await self._restore(page)
+            rebuilt.restored += await self._restore(page, mark)
             if not above:
                 rebuilt.people += await self._restore_people(page)
         await save_memory_mark(self._redis, self._names, mark.up_to(newest))
 
-    async def _restore(self, page: Sequence[Mapping[str, Any]]) -> int:
+    async def _restore(self, page: Sequence[Mapping[str, Any]], mark: MemoryMark) -> int:
         """Give keys their leads back; how many.
 
         A text that reads as several keys may be a single one that holds the separator: as a whole it goes before the
         parts of any other, and is not counted.
         """
         texts = self._texts(page)
+        if not texts:
+            return 0
+        ours = {name for entry in await self._journal.entries() for name in claims_of(entry)}
         alone = [_link(text, lead) for text, lead in texts if keys_of(text) == [text]]
         whole = [_link(text, lead) for text, lead in texts if keys_of(text) != [text]]
         parts = [_link(key, lead) for text, lead in texts for key in keys_of(text) if key != text]
-        restored = await restore_links(self._redis, self._names, alone)
+        restored = await self._given_back(alone, ours, mark)
         await restore_links(self._redis, self._names, whole)
-        return restored + await restore_links(self._redis, self._names, parts)
+        return restored + await self._given_back(parts, ours, mark)
+
+    async def _given_back(self, links: Sequence[RestoredLink], ours: Collection[str], mark: MemoryMark) -> int:
+        """Give keys their leads back, and remember when one was a stranger's: not what is just being sent from here."""
+        sent = [one for one in links if f"key:{one.key}" in ours]
+        others = await restore_links(self._redis, self._names, [one for one in links if one not in sent])
+        if others:
+            await keep_stranger(self._redis, self._names, mark.now)
+        return others + await restore_links(self._redis, self._names, sent)
 
     async def _restore_people(self, page: Sequence[Mapping[str, Any]]) -> int:
         """Remember whose phones and e-mails the contacts of these leads hold."""
