@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictFloat,
 from leadsync.errors import Remedy
 from leadsync.sync.results import PushResult
 from leadsync.web.problems import Fault, described, unavailable
-from leadsync.web.service import PREFIX, Service
+from leadsync.web.service import PREFIX, SOURCE, Service
 
 DEEPEST = 32
 """Levels of nesting in a body."""
@@ -62,7 +62,7 @@ class LeadRequest(BaseModel):
         description="identity of the talk in its source: the same id never makes a second lead, at the same moment "
         "neither. Without one every request is a talk of its own",
     )
-    source: Annotated[str, Field(min_length=1, max_length=100)] = Field("telegram", description="where the talk was")
+    source: Annotated[str, Field(min_length=1, max_length=100)] = Field(SOURCE, description="where the talk was")
     user_name: str | None = None
     phone: str | Whole | None = Field(None, description="in any spelling")
     email: str | None = None

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Self
+from uuid import uuid4
 
 from fastapi import Request
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -33,6 +34,9 @@ logger = logging.getLogger("leadsync.web")
 
 PREFIX = "/api/v1/amocrm"
 """Where the routes that concern amoCRM are."""
+
+SOURCE = "telegram"
+"""The source of a record that names none."""
 
 PATIENCE = 25.0
 """Seconds in which a push is answered: most proxies and HTTP clients give up after 30."""
@@ -145,7 +149,11 @@ class Service:
             one.cancel()
 
     async def push(self, record: Mapping[str, Any]) -> PushResult:
-        """Bring a record in, within `patience`; one that cannot be brought in now is kept. Raises no LeadsyncError."""
+        """Bring a record in, within `patience`; one that cannot be brought in now is kept. Raises no LeadsyncError.
+
+        A record without `source` or `id` gets those that the route gives it: `telegram`, and a fresh one.
+        """
+        record = {**record, "source": record.get("source") or SOURCE, "id": record.get("id") or uuid4().hex}
         pushing = asyncio.create_task(self._push(record))
         self._pushing.add(pushing)
         pushing.add_done_callback(self._pushing.discard)

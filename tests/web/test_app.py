@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -203,3 +205,12 @@ async def test_no_other_key_opens(world: World) -> None:
 
 def _request(authorization: bytes) -> Any:
     return Request({"type": "http", "headers": [(b"authorization", authorization)], "client": ("127.0.0.1", 1)})
+
+
+def test_other_commands_do_not_load_it() -> None:
+    """FastAPI costs a third of a second: only `leadsync serve` and those who mount the router pay for it."""
+    loaded = (
+        "import sys, leadsync, leadsync.pipeline, leadsync.cli.run, leadsync.cli.auth; print('fastapi' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
