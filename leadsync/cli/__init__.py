@@ -13,8 +13,8 @@ from typing import Any
 import click
 
 from leadsync.cli.endings import INTERRUPTED_EXIT, READER_GONE_EXIT, TERMINATED_EXIT, ReaderGone, Terminated
-from leadsync.cli.streams import give_up_stdout, prepare_streams
-from leadsync.errors import LeadsyncError
+from leadsync.cli.streams import RESULTS, give_up_stdout, prepare_streams
+from leadsync.errors import ConfigurationError, LeadsyncError
 
 COMMANDS = {
     "demo": "Sample talks through the whole thing, against the sandbox: no account needed.",
@@ -122,6 +122,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run_command(arguments: list[str] | None = None) -> int:
     """Run a command; its exit code."""
+    RESULTS.begun = False
     try:
         code = _code_of(arguments)
         sys.stdout.flush()
@@ -140,9 +141,11 @@ def _code_of(arguments: list[str] | None) -> int:
         result: Any = cli.main(args=arguments, prog_name="leadsync", standalone_mode=False)
     except LeadsyncError as error:
         _say(_shown(error))
+        _tell_program(error, arguments)
         return error.exit_code
     except click.ClickException as error:
         error.show()
+        _tell_program(ConfigurationError(error.format_message()), arguments)
         return USAGE_EXIT
     except (click.Abort, KeyboardInterrupt) as error:
         _say("leadsync: interrupted; what was finished is remembered")
@@ -157,6 +160,16 @@ def _shown(error: LeadsyncError) -> str:
     from leadsync.cli.excerpts import error_lines  # noqa: PLC0415 - only a mistake on a terminal needs it
 
     return "\n".join(error_lines(error, os.get_terminal_size(sys.stderr.fileno()).columns))
+
+
+def _tell_program(error: LeadsyncError, arguments: list[str] | None) -> None:
+    """Where JSON was asked for, the error is the one document on stdout; never behind another one."""
+    from leadsync.cli.error_document import asks_for_json, error_json  # noqa: PLC0415 - only an error needs it
+
+    if asks_for_json(sys.argv[1:] if arguments is None else arguments) and not RESULTS.begun:
+        from leadsync.cli.output import print_json  # noqa: PLC0415 - slow to import
+
+        print_json(error_json(error))
 
 
 def _say(message: str) -> None:

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from leadsync.amocrm.catalogue import Catalogue
 from leadsync.amocrm.retry import RetryPolicy
+from leadsync.cli.error_document import problem_json
 from leadsync.cli.logins import DAY, WORDS, Login, Way, login_of, open_project, span
 from leadsync.config.cases import load_cases
 from leadsync.config.loader import Project
@@ -248,10 +249,5 @@ def _check_json(check: Check) -> dict[str, Any]:
         "result": check.mark.value,
         "text": check.text,
         "do": check.do,
-        "problems": [_problem_json(one) for one in check.problems],
+        "problems": [problem_json(one) for one in check.problems],
     }
-
-
-def _problem_json(problem: Problem) -> dict[str, Any]:
-    place = problem.place
-    return {"what": problem.what, "file": place.file, "line": place.line, "column": place.column, "do": problem.do}

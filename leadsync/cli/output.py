@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from leadsync.cli.streams import takes_unicode
+from leadsync.cli.streams import RESULTS, takes_unicode
 from leadsync.events import Event, RecordsDone, RequestFinished, RequestRetried
 from leadsync.report.line import Line
 
@@ -75,6 +75,7 @@ def print_document(parts: Iterable[str]) -> None:
 
 
 def _write(parts: Iterable[str]) -> None:
+    RESULTS.begun = True
     for part in parts:
         for start in range(0, len(part), _PIECE):
             sys.stdout.write(part[start : start + _PIECE])

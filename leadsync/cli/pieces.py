@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from leadsync.cli.streams import takes_unicode
+from leadsync.cli.streams import RESULTS, takes_unicode
 
 _UTF_8 = ("utf-8", "utf8")
 
@@ -23,6 +23,7 @@ def dumped(value: Any) -> bytes:
 def print_pieces(parts: Iterable[str | bytes]) -> None:
     """Write texts, or what is UTF-8 already, to stdout: past its own encoder, which takes longer than all the rest."""
     whole = b"".join([one if isinstance(one, bytes) else one.encode("utf-8", "replace") for one in parts])
+    RESULTS.begun = True
     binary = getattr(sys.stdout, "buffer", None)  # a stream in memory has none
     if binary is None or (sys.stdout.encoding or "").lower() not in _UTF_8:
         sys.stdout.write(whole.decode())

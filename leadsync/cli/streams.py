@@ -6,7 +6,19 @@ import io
 import os
 import sys
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+
+
+@dataclass(slots=True)
+class Results:
+    """Whether a document has begun on stdout: from then on nothing else may be written there."""
+
+    begun: bool = False
+
+
+RESULTS = Results()
+"""Those of the command that runs."""
 
 
 def prepare_streams() -> None:
