@@ -25,7 +25,7 @@ from leadsync.config.loader import Project
 from leadsync.errors import AuthorizationRequired, ConfigurationError, LeadsyncError
 from leadsync.events import ignore
 from leadsync.newproject.draft import draft_project
-from leadsync.newproject.files import existing, explained, project_texts, write_project
+from leadsync.newproject.files import existing, explained, keep_copies, project_texts, write_project
 from leadsync.newproject.found_talks import NOTHING_FOUND, FoundTalks, look_for_talks
 from leadsync.newproject.project_file import INBOX, USUAL_MATCH, ProjectFacts, SourceType, fitted
 from leadsync.newproject.yaml_text import literal
@@ -214,6 +214,7 @@ def _written(
 ) -> Made:
     made = project_texts(facts, catalogue, talks)
     texts = {name: text for name, text in made.texts.items() if name not in keep}
+    copies = dict(keep_copies(wishes.folder, texts))
     written = tuple(write_project(wishes.folder, texts, catalogue))
     return Made(
         folder=wishes.folder,
@@ -227,4 +228,5 @@ def _written(
         has_key_field=made.has_key_field,
         written=written,
         kept=tuple(sorted(keep)),
+        copies=copies,
     )

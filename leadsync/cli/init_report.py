@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,7 @@ WHAT = {
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A project that was made. `written` and `kept` are paths in its folder."""
+    """A project that was made. `written` and `kept` are paths in its folder, as are `copies`, by what was replaced."""
 
     folder: Path
     account: str
@@ -40,6 +40,7 @@ class Made:
     has_key_field: bool
     written: tuple[str, ...]
     kept: tuple[str, ...]
+    copies: Mapping[str, str]
 
 
 def made_lines(made: Made) -> Iterator[Text]:
@@ -82,6 +83,8 @@ def _files(made: Made) -> Iterator[Text]:
     yield Text(f"  {'.leadsync/*.json':<22}").append("by these an editor completes and checks both files", style="dim")
     for name in made.kept:
         yield Text(f"  {name:<22}").append("left as it was", style="dim")
+    for name, copy in made.copies.items():
+        yield Text(f"  {copy:<22}").append(f"  what {name} was before", style="dim")
     count = f"{made.filled} field{'' if made.filled == 1 else 's'}"
     yield Text(f"The mapping fills {count}; the others stand there behind a #.")
     yield Text("To fill one of those, take its # away and say what goes in.")

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain, count
 from pathlib import Path
+from shutil import copy2
 
 from leadsync.amocrm.catalogue import Catalogue
 from leadsync.config.loader import FILE_NAME
@@ -51,6 +53,26 @@ def project_texts(facts: ProjectFacts, catalogue: Catalogue, talks: FoundTalks) 
 def existing(folder: Path) -> list[str]:
     """The files of a person that lie there already."""
     return [name for name in ASKED if (folder / name).exists() or (folder / name).is_symlink()]
+
+
+def keep_copies(folder: Path, texts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Copy each file that is about to become another to NAME.bak, or NAME.bak.2 and so on; its name and the copy's.
+
+    Raises ConfigurationError, with the path, for what cannot be copied.
+    """
+    for name, text in texts.items():
+        path = folder / name
+        with explained(path):
+            old = path.read_bytes() if path.is_file() else b""
+            if old and old != text.encode("utf-8", "surrogateescape"):
+                copy = _free(path)
+                copy2(path, copy)
+                yield name, str(copy.relative_to(folder))
+
+
+def _free(path: Path) -> Path:
+    names = chain([f"{path.name}.bak"], (f"{path.name}.bak.{number}" for number in count(2)))
+    return next(one for one in map(path.with_name, names) if not (one.exists() or one.is_symlink()))
 
 
 def write_project(folder: Path, texts: Mapping[str, str], catalogue: Catalogue) -> Iterator[str]:

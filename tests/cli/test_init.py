@@ -277,6 +277,20 @@ async def test_nothing_is_written_over_without_a_terminal(world, new):
     assert "pipeline:" in mapping(new)
 
 
+async def test_what_is_written_over_is_kept_beside(world, new):
+    """`--force` copies an edited file and says where to; no copy is written over, and what stays equal has none."""
+    await make(new)
+    assert "what mappings/talks.yaml was before" not in (await run(new, "init", "--force")).out
+    assert list(new.rglob("*.bak*")) == []
+    for words, copy in (("mine", "talks.yaml.bak"), ("mine too", "talks.yaml.bak.2"), ("at last", "talks.yaml.bak.3")):
+        (new / "mappings/talks.yaml").write_text(words)
+        told = (await run(new, "init", "--force")).out
+        assert f"  mappings/{copy}  what mappings/talks.yaml was before" in told
+        assert (new / "mappings" / copy).read_text() == words
+    assert (new / "mappings/talks.yaml.bak").read_text() == "mine"
+    assert "pipeline:" in mapping(new)
+
+
 async def test_on_a_terminal_each_file_is_asked_for(world, new):
     """A file whose owner says no stays, one whose owner says yes is written anew."""
     await make(new)
