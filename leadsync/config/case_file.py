@@ -37,6 +37,8 @@ def append_case(path: Path, mapping: str, case: Mapping[str, Any]) -> Place:
     """
     before = _text(path)
     document = _document(path, before) if before is not None else None
+    if document is not None:
+        _check_new(document, case)
     addition = _addition(before, document, case) if document is not None else _begun(mapping, case, before or "")
     after = (before or "") + addition
     written = _document(path, after)
@@ -76,6 +78,16 @@ def _cases(document: Document | None) -> list[Any]:
     data = document.data if document is not None else None
     found = data.get("tests") if isinstance(data, dict) else data
     return found if isinstance(found, list) else []
+
+
+def _check_new(document: Document, case: Mapping[str, Any]) -> None:
+    """A case of the same name was recorded before. Raises ConfigurationError with its place."""
+    steps = ("tests",) if isinstance(document.data, dict) else ()
+    for number, one in enumerate(_cases(document)):
+        if isinstance(one, dict) and "name" in case and one.get("name") == case["name"]:
+            place = document.place(*steps, number)
+            what = f"already recorded at {place.file}:{place.line}"
+            raise ConfigurationError(what, do="delete it to record it anew; nothing was written")
 
 
 def _begun(mapping: str, case: Mapping[str, Any], before: str) -> str:

@@ -318,11 +318,14 @@ async def test_a_case_is_put_behind_what_stands_in_the_file(world: World):
         "# mine\ntests:\n    - name: mine   # and this\n      record: {id: 1}\n      expect: {key: 'redis-dialogs:1'}"
     )
     path.write_text(before, encoding="utf-8")
-    for _ in range(2):
-        assert (await run(world.folder, "test", "--record", "dialog:42")).code == 0
+    assert (await run(world.folder, "test", "--record", "dialog:42")).code == 0
+    recorded = path.read_bytes()
+    again = await run(world.folder, "test", "--record", "dialog:42")
+    assert (again.code, path.read_bytes()) == (78, recorded)
+    assert "already recorded at mapping.tests.yaml:8\n  what to do: delete it to record it anew" in again.err
     assert path.read_text(encoding="utf-8").startswith(before + "\n")
     ended = await run(world.folder, "test")
-    assert "3 cases: 3 passed, 0 failed" in ended.out
+    assert "2 cases: 2 passed, 0 failed" in ended.out
 
 
 async def test_a_file_that_cannot_be_gone_on_with_is_left_alone(world: World):
