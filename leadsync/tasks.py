@@ -1,0 +1,23 @@
+"""Tasks: how to end one for sure."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from typing import Any
+
+AGAIN = 0.1
+"""Seconds after which a task that did not end is cancelled once more."""
+
+
+async def end_tasks(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Cancel tasks and wait until they have ended, whatever with.
+
+    One cancel is not always enough: in Python 3.11 a task that is just opening a connection may miss it
+    (github.com/python/cpython/issues/86296: wait_for swallows it when what it waits for is done in the same moment).
+    """
+    left = {one for one in tasks if not one.done()}
+    while left:
+        for one in left:
+            one.cancel()
+        _, left = await asyncio.wait(left, timeout=AGAIN)
