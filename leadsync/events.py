@@ -77,8 +77,49 @@ class Warned:
     what: str
 
 
+@dataclass(frozen=True, slots=True)
+class StateChanged:
+    """A service that follows its sources can work again, or cannot for a while.
+
+    `state` is one of follow.states.State: working, crm unavailable, redis unavailable, source unavailable, banned,
+    forbidden, login needed, draining; `why` is what an error said, without any value of a record.
+    """
+
+    state: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFinished:
+    """A record of a followed source is done with. `outcome` is what became of it: create, update, unchanged, skipped,
+    failed; `seconds` is the time since it was written, or found where nobody knows when that was."""
+
+    source: str
+    outcome: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """So many records of a followed source wait in this process now, the oldest for `age` seconds."""
+
+    source: str
+    records: int
+    age: float
+
+
 Event = (
-    RequestFinished | RequestRetried | TokensStored | RecordsRead | RecordsDone | LeadCreated | RecordRefused | Warned
+    RequestFinished
+    | RequestRetried
+    | TokensStored
+    | RecordsRead
+    | RecordsDone
+    | LeadCreated
+    | RecordRefused
+    | Warned
+    | StateChanged
+    | RecordFinished
+    | Backlog
 )
 
 
