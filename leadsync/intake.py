@@ -14,6 +14,7 @@ import orjson
 from leadsync.amocrm.catalogue import Catalogue
 from leadsync.config.loader import ConfiguredSource, LoadedMapping, Project
 from leadsync.errors import ConfigurationError, Problem, RecordError
+from leadsync.mapping.condition import Condition
 from leadsync.mapping.mapper import Mapper
 from leadsync.mapping.missing_keys import MissingKeys
 from leadsync.mapping.talk import Noted, talk_since
@@ -114,10 +115,13 @@ class Intakes:
         mappings = {value: self._mappings[one.path] for value, one in source.mappings.items()}
         return Intake(source, mappings, self._wording)
 
-    def for_record(self, record: Record) -> Intake:
-        """The intake of the first source that has a mapping for this record. Raises RecordError."""
-        for name, source in self._project.sources.items():
-            if record.source in source.mappings or None in source.mappings:
+    def for_record(self, record: Record, source: str | None = None) -> Intake:
+        """The intake of the `source` it came from, where that is still there, or else of the first source that has a
+        mapping for this record. Raises RecordError."""
+        if source is not None and source in self._project.sources:
+            return self.of(source)
+        for name, one in self._project.sources.items():
+            if record.source in one.mappings or None in one.mappings:
                 return self.of(name)
         raise RecordError(
             f"no source of leadsync.yaml has a mapping for records whose source is {record.source!r}",
@@ -167,8 +171,7 @@ def account_problems(project: Project, catalogue: Catalogue) -> list[Problem]:
 
 def compile_mappings(project: Project) -> dict[Path, Mapper]:
     """The mapper of each mapping file. Raises ConfigurationError with every mistake; nothing is read or asked."""
-    file = project.file
-    context = MapperContext(file.defaults.country, ZoneInfo(file.defaults.timezone), file.tables)
+    context = _context(project)
     mappers: dict[Path, Mapper] = {}
     problems: list[Problem] = []
     for loaded in mappings_of(project):
@@ -176,10 +179,27 @@ def compile_mappings(project: Project) -> dict[Path, Mapper]:
             mappers[loaded.path] = load_mapper(loaded, context)
         except ConfigurationError as error:
             problems += error.problems or [Problem(error.what, loaded.document.place(), do=error.do)]
+    for name in project.sources:
+        try:
+            send_condition(project, name)
+        except ConfigurationError as error:
+            problems += error.problems
     if problems:
         what = "the mappings have mistakes"
         raise ConfigurationError(what, do="correct what stands below", problems=in_reading_order(problems, project))
     return mappers
+
+
+def send_condition(project: Project, name: str) -> Condition | None:
+    """`send_when` of a source, compiled. Raises ConfigurationError."""
+    text = project.sources[name].section.send_when
+    path = ("sources", name, "send_when")
+    return None if text is None else Condition(text, project.document, path, _context(project))
+
+
+def _context(project: Project) -> MapperContext:
+    file = project.file
+    return MapperContext(file.defaults.country, ZoneInfo(file.defaults.timezone), file.tables)
 
 
 def keepable(record: Any) -> dict[str, Any] | None:

@@ -6,7 +6,18 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from phonenumbers import SUPPORTED_REGIONS
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from leadsync.config.nearest import nearest
@@ -159,6 +170,26 @@ class SourceSection(BaseModel):
 
     type: str = Field(description="a plugin of the entry point group leadsync.sources")
     mapping: MappingPaths = Field(description="one path, or one per value of the record's `source`")
+    settle: Duration = Field(
+        default=0.0, description="`run --follow` waits until nothing was said in a talk for so long, such as 2m or 30s"
+    )
+    send_when: TemplateText | None = Field(
+        default=None, description="a talk for which this is true is sent at once the first time, without `settle`"
+    )
+    poll: Duration = Field(
+        default="5s",
+        gt=0,
+        validate_default=True,
+        description="how often `run --follow` looks where nobody tells it that something is new",
+    )
+
+    @field_validator("send_when")
+    @classmethod
+    def _waits_for_something(cls, text: str | None, info: ValidationInfo) -> str | None:
+        if text is not None and not info.data.get("settle", True):
+            message = "this does nothing without `settle`: every talk is sent at once"
+            raise PydanticCustomError(WRITTEN_FOR_PEOPLE, message)
+        return text
 
 
 class ProjectFile(Section):

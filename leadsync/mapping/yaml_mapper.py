@@ -12,10 +12,12 @@ from leadsync.config.document import Document
 from leadsync.config.loader import LoadedMapping
 from leadsync.config.models import ContactSection, LeadSection, LongValue, MappingFile, Value
 from leadsync.errors import ConfigurationError, Problem, TemplateFailed
+from leadsync.mapping.condition import FALSE
 from leadsync.mapping.contact_keys import email_key, phone_key
 from leadsync.mapping.desired import Desired, DesiredContact, DesiredLead, DesiredValue, Origin, WriteMode
 from leadsync.mapping.environment import MapperContext, MappingEnvironment
 from leadsync.mapping.mapper import Mapper
+from leadsync.mapping.record_names import record_names, talk_text
 from leadsync.mapping.talk import Talk, history_text
 from leadsync.mapping.templates import Compiler, Template
 from leadsync.plugins import load
@@ -24,7 +26,6 @@ from leadsync.records import Record
 __all__ = ["MapperContext", "YamlMapper", "load_mapper"]
 
 _NUL = "\0"
-_FALSE = frozenset({"", "false", "none", "0"})
 _SEVERAL = re.compile(r"[,;\n]")
 _LOOKS_LIKE_PHONE, _LOOKS_LIKE_EMAIL = re.compile(r"\d"), re.compile("@")
 _TALK = frozenset({"messages", "all_messages"})
@@ -190,7 +191,7 @@ class YamlMapper(Mapper):
 
     def wanted(self, record: Record) -> bool:
         """False when `when` renders to nothing, `false`, `none` or `0`."""
-        return self._when is None or self._when.render(self._names(record)).strip().lower() not in _FALSE
+        return self._when is None or self._when.render(self._names(record)).strip().lower() not in FALSE
 
     def map(self, record: Record, talk: Talk) -> Desired:
         """Every value that is not empty; a contact when it has a phone or an e-mail; a note when there is news."""
@@ -209,27 +210,9 @@ class YamlMapper(Mapper):
         The same for one record, whose key, `when` and values are asked for one after the other.
         """
         if self._looked_at is not record:
-            self._looked_at, self._seen = record, self._all_names(record)
+            self._looked_at = record
+            self._seen = record_names(record, self._globals, history=self._uses_history)
         return self._seen
-
-    def _all_names(self, record: Record) -> dict[str, Any]:
-        return {
-            **self._globals,
-            **record.extra,
-            "id": record.id,
-            "source": record.source,
-            "user_name": record.user_name,
-            "phone": record.phone,
-            "email": record.email,
-            "product_interest": record.product_interest,
-            "budget": record.budget,
-            "messages": record.messages,
-            "all_messages": record.messages,
-            "conversation_history": _history(record) if self._uses_history else None,
-            "continued": False,
-            "metadata": record.metadata,
-            "updated_at": record.updated_at,
-        }
 
     def _render_key(self, names: dict[str, Any]) -> str:
         key = self._key.render(names).strip()
@@ -258,16 +241,11 @@ class YamlMapper(Mapper):
         return DesiredValue("note", text, "create", self._note.origin) if text else None
 
 
-def _history(record: Record) -> str:
-    """The talk as text: as the record brings it, else made from its messages."""
-    return record.conversation_history or history_text(record.messages)
-
-
 def _history_news(record: Record, talk: Talk) -> str:
     """What of the talk's text a note does not hold yet."""
     if not record.messages:
         return talk.history
-    return history_text(talk.new) if talk.continued else _history(record)
+    return history_text(talk.new) if talk.continued else talk_text(record)
 
 
 def load_mapper(loaded: LoadedMapping, context: MapperContext) -> Mapper:
