@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Collection, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field, replace
 from heapq import nsmallest
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from leadsync import plugins
+from leadsync.config.loader import Project
 from leadsync.done import Done, refusal
 from leadsync.errors import RecordError, StartRefused
 from leadsync.events import RecordsRead
-from leadsync.intake import Intake, Skipped, Taken
+from leadsync.intake import Intake, Skipped, Taken, keepable
 from leadsync.project import Connections
 from leadsync.sources.base import RawRecord, Source, SourceContext
 from leadsync.state.seen import NEW, SKIPPED, UNCHANGED, Seen, mark_of
@@ -70,17 +72,22 @@ EVERYTHING = Selection()
 
 
 async def read_chunks(
-    connections: Connections, intake: Intake, selection: Selection = EVERYTHING, seen: Seen | None = None
+    connections: Connections,
+    intake: Intake,
+    selection: Selection = EVERYTHING,
+    seen: Seen | None = None,
+    source: Source | None = None,
 ) -> AsyncGenerator[Chunk, None]:
     """Read a source chunk by chunk; what `seen` knows to be the same is counted and not parsed.
 
+    From a `source` that is open already the records are taken: whoever does that has to accept them.
     Raises ConfigurationError, StateUnavailable; what `read_whole` raises.
     """
     if selection.whole:
         yield await read_whole(connections, intake, selection)
         return
     chunk, count = Chunk(), 0
-    async with aclosing(raw_pages(connections, intake)) as pages:
+    async with aclosing(_open_pages(connections, intake, selection, source)) as pages:
         async for page in pages:
             marks, letters = await _compared(page, seen if selection.only is None else None)
             for raw, mark, letter in zip(page, marks, letters, strict=True):
@@ -112,7 +119,9 @@ def _told(connections: Connections, chunk: Chunk) -> Chunk:
 
 
 async def _compared(page: Sequence[RawRecord], seen: Seen | None) -> tuple[Sequence[bytes], bytes]:
-    """The marks of raw records, and the letters that say which are the same as before."""
+    """The marks of raw records, and the letters that say which are the same as before; what a queue gives is new."""
+    if page and not page[0].lasting:
+        return [b""] * len(page), NEW * len(page)
     marks = [mark_of(raw.place, raw.fingerprint()) for raw in page]
     return marks, NEW * len(page) if seen is None else await seen.compare(marks)
 
@@ -160,7 +169,15 @@ def read_record(intake: Intake, raw: RawRecord, mark: bytes) -> Taken | Done:
     except Skipped as skipped:
         return Done(str(skipped), raw.place, "skipped", mark=mark)
     except RecordError as error:
-        return refusal(raw.place, raw.place, error, mark)
+        return replace(refusal(raw.place, raw.place, error, mark), record=None if raw.lasting else _kept(raw))
+
+
+def _kept(raw: RawRecord) -> Mapping[str, Any] | None:
+    """What a record says that nobody holds any more once it is refused; None for one that cannot be read."""
+    try:
+        return keepable(raw.read())
+    except RecordError:
+        return None
 
 
 async def raw_records(connections: Connections, intake: Intake) -> AsyncGenerator[RawRecord, None]:
@@ -173,11 +190,37 @@ async def raw_records(connections: Connections, intake: Intake) -> AsyncGenerato
 
 async def raw_pages(connections: Connections, intake: Intake) -> AsyncGenerator[Sequence[RawRecord], None]:
     """The same by the page. Raises ConfigurationError, StateUnavailable."""
+    async with open_source(connections, intake) as source:
+        async for page in source.raw_pages():
+            yield page
+
+
+async def _open_pages(
+    connections: Connections, intake: Intake, selection: Selection, source: Source | None
+) -> AsyncGenerator[Sequence[RawRecord], None]:
+    """What is to be brought in; a record that is asked for by its name is looked for among all there are."""
+    if source is None:
+        async with open_source(connections, intake) as opened:
+            async for page in opened.raw_pages() if selection.only is not None else opened.open_pages(take=False):
+                yield page
+    else:
+        async for page in source.raw_pages() if selection.only is not None else source.open_pages(take=True):
+            yield page
+
+
+def consumes(project: Project, name: str) -> bool:
+    """Whether a source of the project is a queue: what was refused there is kept with its refusal only."""
+    kind: type[Source] = plugins.load("sources", project.sources[name].section.type)
+    return kind.consumes
+
+
+@asynccontextmanager
+async def open_source(connections: Connections, intake: Intake) -> AsyncIterator[Source]:
+    """The source of an intake, until the end of the block. Raises ConfigurationError."""
     project, configured = connections.project, intake.source
     context = SourceContext(connections.redis, project.folder, ZoneInfo(project.file.defaults.timezone))
     source: Source = plugins.load("sources", configured.section.type)(configured.name, configured.options, context)
     try:
-        async for page in source.raw_pages():
-            yield page
+        yield source
     finally:
         await source.aclose()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from leadsync.errors import RecordError, Remedy
 from leadsync.state.refused import Refused, RefusedItem
@@ -17,7 +19,8 @@ from leadsync.sync.send import NotAccepted
 @dataclass(slots=True)
 class Done:
     """What became of one record. `created` and `updated` count contacts, leads and notes; `joined`: its talk went into
-    a lead of others. `mark` is what is remembered of the bytes of one that was read and did not go on (state.seen)."""
+    a lead of others. `mark` is what is remembered of the bytes of one that was read and did not go on (state.seen),
+    `record` is what to keep of one that was refused and that nobody else holds."""
 
     key: str
     place: str
@@ -31,6 +34,7 @@ class Done:
     joined: bool = False
     mark: bytes = b""
     remedy: Remedy | None = None
+    record: Mapping[str, Any] | None = None
 
 
 def refusal(key: str, place: str, error: RecordError, mark: bytes = b"") -> Done:
@@ -47,9 +51,8 @@ def refused_of(done: Done, source: str, at: float) -> Refused:
     """A record refused before anything was sent."""
     error = done.error
     assert error is not None
-    return Refused(
-        done.key, source, done.place, error.what, error.remedy, error.field, at, do=error.do, where=_where(error)
-    )
+    said = (error.what, error.remedy, error.field)
+    return Refused(done.key, source, done.place, *said, at, do=error.do, where=_where(error), record=done.record)
 
 
 def refused_items(applied: Applied, source: str, at: float) -> Refused:

@@ -13,13 +13,14 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from leadsync.chunks import CHUNK, Chunk, Selection, read_chunks
+from leadsync.chunks import CHUNK, Chunk, Selection, open_source, read_chunks
 from leadsync.done import Done
 from leadsync.events import RecordsDone
 from leadsync.intake import Intake, Taken
 from leadsync.lanes import MOST, Lanes
 from leadsync.planning import count
 from leadsync.project import Connections
+from leadsync.sources.base import Source
 from leadsync.state.seen import Seen
 from leadsync.steps import Steps
 from leadsync.sync.results import RunReport
@@ -40,14 +41,27 @@ async def run_records(
 
     After an error, or when it is cancelled, nobody begins another request; writes under way come to their end.
     """
+    async with open_source(connections, intake) as source:
+        await _run_source(source, connections, lanes, intake, selection, report, check)
+
+
+async def _run_source(
+    source: Source,
+    connections: Connections,
+    lanes: Lanes,
+    intake: Intake,
+    selection: Selection,
+    report: RunReport,
+    check: Check | None,
+) -> None:
     seen = Seen(connections.redis, connections.names, intake.source.name, intake.wording)
     await seen.begin()
-    async with aclosing(read_chunks(connections, intake, selection, seen)) as chunks:
+    async with aclosing(read_chunks(connections, intake, selection, seen, source)) as chunks:
         ahead, is_all = await _ahead(chunks) if check is not None else (deque[Chunk](), False)
         if check is not None:
             await check(ahead if is_all else None)
         async with aclosing(_after(ahead, chunks)) as all_chunks:
-            running = Running(connections, intake, report, all_chunks)
+            running = Running(connections, intake, report, source, all_chunks)
             try:
                 async with asyncio.TaskGroup() as group:
                     for number in range(MOST):
@@ -92,6 +106,7 @@ class Running:
     connections: Connections
     intake: Intake
     report: RunReport
+    source: Source
     chunks: AsyncIterator[Chunk]
     others: dict[str, Taken] = field(default_factory=dict)
     busy: set[str] = field(default_factory=set)
@@ -126,11 +141,11 @@ class Running:
         self.report.outcomes += chunk.same
         self.connections.listeners(RecordsDone(chunk.same.total()))
         await steps.keep_ended(self.intake, chunk.ended)
-        count_done(self.connections, self.report, chunk.ended)
+        await self._count(chunk.ended)
         if not self.others.keys().isdisjoint(chunk.taken):
             await self.finish(steps)
         done, left = await steps.sync(self.intake, list(chunk.taken.values()))
-        count_done(self.connections, self.report, done)
+        await self._count(done)
         self.others |= {one.key: one for one in left}
         if len(self.others) >= CHUNK:
             await self.finish(steps)
@@ -140,6 +155,11 @@ class Running:
         async with self._finishing:
             others = dict(self.others)
             if others:
-                count_done(self.connections, self.report, await steps.finish(self.intake, list(others.values())))
+                await self._count(await steps.finish(self.intake, list(others.values())))
             for key in others:
                 del self.others[key]
+
+    async def _count(self, done: Sequence[Done]) -> None:
+        """Count records that are done with, and let the source let go of them."""
+        await self.source.accepted([one.place for one in done])
+        count_done(self.connections, self.report, done)

@@ -23,6 +23,10 @@ class KeyPattern:
         parts = [_as_regex(token, greedy=at == last) for at, token in enumerate(tokens)]
         return cls(glob, re.compile("".join(parts), re.DOTALL))
 
+    def has(self, key: bytes) -> bool:
+        """Whether the glob matches this key."""
+        return self.regex.fullmatch(key.decode(errors="surrogateescape")) is not None
+
     def stars(self, key: str) -> tuple[str, ...]:
         """What each star matched, the last one as much as it can; the whole key for a glob without stars."""
         match = self.regex.fullmatch(key)

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, cast
-from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
-from redis.asyncio import Redis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
-from leadsync.errors import ConfigurationError, StateUnavailable
-from leadsync.sources.base import RawRecord, Source, SourceContext, SourceOptions
+from leadsync.sources.base import SHARE, RawRecord, Source, SourceContext, SourceOptions
 from leadsync.sources.key_pattern import KeyPattern
+from leadsync.sources.keyspace import KeyChanges
+from leadsync.sources.redis_access import open_own, source_errors
 from leadsync.sources.scanned import Scanned
 from leadsync.sources.stored_dialogs import DialogReader, StoredHash, StoredList, StoredText, Unstored
 
 _KEY = "{key}"
 _OURS = b"leadsync:{"
 """How every key of our own memory begins (state.namespace): a wide glob such as `*` finds them too."""
+
+RIGHTS = "SCAN and read"
+
+SWEEP = 60.0
+"""Seconds between two looks at all keys where Redis tells which ones change: it tells nobody who is away just then."""
 
 
 class RedisDialogsOptions(SourceOptions):
@@ -69,7 +73,7 @@ class RedisDialogs(Source):
 
     def __init__(self, name: str, options: RedisDialogsOptions, context: SourceContext) -> None:
         super().__init__(name, options, context)
-        self._own = None if options.url is None else _connection(options.url, name)
+        self._own = None if options.url is None else open_own(options.url, name)
         self._redis = self._own or context.redis
         self._reader = DialogReader(KeyPattern.of(options.match), context.zone, options.source or name, options.order)
         before, _, after = options.messages_key.encode().partition(_KEY.encode())
@@ -83,14 +87,57 @@ class RedisDialogs(Source):
 
     async def raw_pages(self) -> AsyncIterator[Sequence[RawRecord]]:
         """The same by the page. Raises StateUnavailable."""
-        with self._redis_errors():
+        with source_errors(self.name, RIGHTS):
             async for keys in self._pages():
-                values: Any = await self._redis.mget(keys) if keys else []
-                texts = [
-                    StoredText(self._reader, key, one) for key, one in zip(keys, values, strict=True) if one is not None
-                ]
-                others = [key for key, one in zip(keys, values, strict=True) if one is None]
-                yield [*texts, *map(self._raw_record, await self._read(others))] if others else texts
+                yield await self._found(keys)
+
+    async def changed(self, poll: float) -> AsyncGenerator[Sequence[RawRecord], None]:
+        """All there are, then those that Redis tells were written to, and all again now and then.
+
+        Where Redis tells nothing, all are looked through every `poll` seconds. Raises StateUnavailable.
+        """
+        with source_errors(self.name, RIGHTS):
+            async with KeyChanges(self._redis, self._globs()) as changes:
+                while True:
+                    began = time.monotonic()
+                    async for page in self.raw_pages():
+                        yield page
+                    pause = max(poll, SHARE * (time.monotonic() - began))
+                    async for page in self._told(changes, pause):
+                        yield page
+
+    async def _told(self, changes: KeyChanges, pause: float) -> AsyncIterator[Sequence[RawRecord]]:
+        """What changes until it is time to look at all keys again."""
+        since = time.monotonic()
+        while (left := since + (max(pause, SWEEP) if changes.reliable else pause) - time.monotonic()) > 0:
+            keys = await changes.wait(min(left, pause))
+            if keys is None:
+                return
+            told = sorted(self._meant(keys))
+            for at in range(0, len(told), self.options.batch):
+                yield await self._found(told[at : at + self.options.batch])
+
+    async def again(self, places: Sequence[str]) -> Sequence[RawRecord]:
+        """What these keys hold now. Raises StateUnavailable."""
+        with source_errors(self.name, RIGHTS):
+            return await self._found([one.encode() for one in places])
+
+    def _globs(self) -> list[str]:
+        """What the keys of talks look like, and those of the messages of hashes."""
+        match = self.options.match
+        return list(dict.fromkeys([match, self.options.messages_key.replace(_KEY, match)]))
+
+    def _meant(self, keys: Iterable[bytes]) -> set[bytes]:
+        """The talks that a write to these keys may have changed."""
+        owners = {owner for key in keys if (owner := self._owner_of(key)) is not None}
+        return {key for key in {*keys, *owners} if self._reader.pattern.has(key) and not key.startswith(_OURS)}
+
+    async def _found(self, keys: Sequence[bytes]) -> Sequence[RawRecord]:
+        """What these keys hold; nothing of those that have vanished."""
+        values: Any = await self._redis.mget(keys) if keys else []
+        texts = [StoredText(self._reader, key, one) for key, one in zip(keys, values, strict=True) if one is not None]
+        others = [key for key, one in zip(keys, values, strict=True) if one is None]
+        return [*texts, *map(self._raw_record, await self._read(others))] if others else texts
 
     async def aclose(self) -> None:
         """Close the connection of the option `url`."""
@@ -157,28 +204,6 @@ class RedisDialogs(Source):
         kind = found.type.decode(errors="replace")
         do = "keep a talk as a string (JSON), a hash or a list, or choose a `match` that leaves the key out"
         return Unstored(found.key, f"a key of the type {kind} is no talk", do)
-
-    @contextmanager
-    def _redis_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (RedisError, OSError) as error:
-            what = f"the Redis of the source {self.name} does not answer as it should: {type(error).__name__}"
-            do = "see that it runs, can be reached from here, and lets this user SCAN and read"
-            raise StateUnavailable(what, where=f"sources.{self.name}", do=do) from error
-
-
-def _connection(url: str, name: str) -> Redis:
-    try:
-        if urlsplit(url).scheme not in ("redis", "rediss", "unix"):
-            raise ValueError
-        return Redis.from_url(url, decode_responses=False)
-    except (ValueError, TypeError):
-        raise ConfigurationError(  # without the URL, which may hold a password
-            f"the `url` of the source {name} is no Redis URL",
-            where=f"sources.{name}.url",
-            do="write redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… for TLS, or unix:///PATH.sock",
-        ) from None
 
 
 def _ask(pipe: Any, found: _Found, messages_key: bytes) -> None:

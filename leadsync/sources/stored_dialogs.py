@@ -153,7 +153,7 @@ class StoredHash(Stored):
 
     def _fields(self) -> Mapping[str, Any]:
         fields = {decode_text(name): decode_text(value) for name, value in self._value.items()}
-        decoded = {name: _field(name, text) for name, text in fields.items()}
+        decoded = {name: field_value(name, text) for name, text in fields.items()}
         if self._messages:
             decoded["messages"] = self._reader.ordered(_messages(self._messages))
         return decoded
@@ -215,7 +215,7 @@ def _message(raw: bytes, index: int) -> Any:
     return json_or_text(text) if text.lstrip().startswith('"') else text
 
 
-def _field(name: str, text: str) -> Any:
+def field_value(name: str, text: str) -> Any:
     """A hash's field: the fields that are texts stay as they are, `0123` too, unless they are quoted JSON or null."""
     bare = text.strip()
     if name not in _TEXTS:
