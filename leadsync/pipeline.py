@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sys
 import time
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -29,8 +28,9 @@ from leadsync.intake import Intake, Skipped, Taken, compile_mappings, keepable, 
 from leadsync.lanes import Lanes
 from leadsync.planning import plan_records
 from leadsync.project import Connections, connect
-from leadsync.pushes import Pushes, closed, push_result
-from leadsync.records import UNKNOWN_SOURCE, Record
+from leadsync.pushes import PUSHED, Pushes, closed, push_result, pushed_place
+from leadsync.records import Record
+from leadsync.retrying import Retrying
 from leadsync.running import Check, count_done, run_records
 from leadsync.safety import Limits, check_safety, safety_warnings
 from leadsync.saved_plan.applying import Applying
@@ -50,9 +50,6 @@ from leadsync.sync.recover import SETTLE
 from leadsync.sync.results import Plan, PushResult, RefusedRow, RequestCounter, RunReport
 
 logger = logging.getLogger("leadsync")
-
-PUSHED = "push"
-"""Where a pushed record comes from, in messages."""
 
 
 class Pipeline:
@@ -123,10 +120,10 @@ class Pipeline:
         await sizes.load()
         contacts = ContactList(client, ContactIndex(redis, names, country), country)
         self._shared = Shared(self.connections, self.account, sizes, contacts, self._rebuild, self._settle)
-        self._lanes = await self._stack.enter_async_context(Lanes(self._shared))
+        self.lanes = await self._stack.enter_async_context(Lanes(self._shared))
         # A write whose claims have lapsed while it waited its turn must not go out: another process may send it.
-        client.guard_writes(self._lanes.check)
-        self._steps = await self._lanes.steps(0)
+        client.guard_writes(self.lanes.check)
+        self._steps = await self.lanes.steps(0)
         freshness = await self._stack.enter_async_context(Freshness(contacts, self._rebuild))
         self._pushes = await self._stack.enter_async_context(Pushes(self._steps, freshness))
 
@@ -134,6 +131,10 @@ class Pipeline:
     def catalogue(self) -> Catalogue:
         """What the account calls its things, as far as it was read."""
         return self.account.catalogue
+
+    def intake(self, source: str | None = None) -> Intake:
+        """The first half of the work for a source, with counts of its own. Raises ConfigurationError."""
+        return self._intakes.of(self._source(source))
 
     @property
     def has_key_field(self) -> bool:
@@ -161,10 +162,12 @@ class Pipeline:
         with self._pushes.under_way():
             return push_result(await self._push(record, patience))
 
-    async def _push(self, record: Mapping[str, Any] | Record, patience: float | None = None) -> Done:
+    async def _push(
+        self, record: Mapping[str, Any] | Record, patience: float | None = None, source: str | None = None
+    ) -> Done:
         try:
             read = record if isinstance(record, Record) else self._read_pushed(record)
-            intake = self._intakes.for_record(read)
+            intake = self._intakes.for_record(read, source)
             taken = intake.take(read, pushed_place(read.source, read.id), pushed=keepable(record))
         except Skipped as skipped:
             return Done(str(skipped), PUSHED, "skipped")
@@ -216,7 +219,7 @@ class Pipeline:
         """
         saving = None if out is None else Saving(Path(out))
         intake = self._intakes.of(self._source(source))
-        steps = self._lanes.planner()
+        steps = self.lanes.planner()
         selection = Selection(limit, None if record is None else (record,), whole=saving is not None)
         plan = await plan_records(self.connections, steps, intake, selection, saving.add if saving else None)
         plan.warnings += [*await self._warnings(), *intake.missing.warnings(), *steps.taken_warnings()]
@@ -228,7 +231,7 @@ class Pipeline:
     async def explain(self, key: str, source: str | None = None) -> Explanation:
         """Everything about the record of a key; nothing is written. Raises ConfigurationError for an unknown key."""
         sources = list(self.project.sources) if source is None else [self._source(source)]
-        steps = self._lanes.planner()
+        steps = self.lanes.planner()
         return await Gathering(self.connections, self._intakes, steps, self.account).explain(key, sources)
 
     async def run(
@@ -265,38 +268,18 @@ class Pipeline:
 
         Raises ConfigurationError for a key that is not refused.
         """
-        refused = [one for one in await self._steps.refused.all() if not keys or one.key in keys]
-        strangers = set(keys) - {one.key for one in refused}
-        if strangers:
-            what = f"not among the refused records: {', '.join(sorted(strangers))}"
-            raise ConfigurationError(what, do="`leadsync failed list` shows their keys")
-        await self._steps.refused.try_all_again(refused)
+        retrying = await Retrying.of(self.project, self._steps.refused, keys)
         async with self._reported("refused records") as report:
-            for name in self.project.sources:
-                only = {one.key for one in refused if one.source == name and not is_pushed(one)}
-                if only:
-                    await self._run(self._intakes.of(name), Selection(only=only), report)
-                    await self._drop_vanished(only, refused, report)
-            pushed = [one for one in refused if is_pushed(one) and one.record is not None]
+            await retrying.from_sources(self._run_chosen, report)
             with self._pushes.under_way():
-                count_done(self.connections, report, await self._retry_pushed(pushed))
+                count_done(self.connections, report, await retrying.from_kept(self._push_kept))
         return report
 
-    async def _drop_vanished(self, keys: Collection[str], before: Sequence[Refused], report: RunReport) -> None:
-        """Forget refused records that their source does not hold any more: nobody tried them just now."""
-        now = await self._steps.refused.find(list(keys))
-        tries = {one.key: one.tries for one in before}
-        vanished = [key for key, one in now.items() if one.tries == tries[key]]
-        if vanished:
-            report.warnings.append(f"{len(vanished)} refused records are no longer in their source and were forgotten")
-            await self._steps.refused.drop(vanished)
+    async def _run_chosen(self, source: str, selection: Selection, report: RunReport) -> None:
+        await self._run(self._intakes.of(source), selection, report)
 
-    async def _retry_pushed(self, refused: Sequence[Refused]) -> list[Done]:
-        """Push records again that no source holds; what went through, or is not wanted any more, is forgotten."""
-        done = await asyncio.gather(*(self._push(one.record or {}) for one in refused))
-        gone = [one.key for one, result in zip(refused, done, strict=True) if result.outcome != "failed"]
-        await self._steps.refused.drop(gone)
-        return done
+    async def _push_kept(self, refused: Refused) -> Done:
+        return await self._push(refused.record or {}, source=refused.source)
 
     @asynccontextmanager
     async def _reported(self, source: str) -> AsyncIterator[RunReport]:
@@ -312,8 +295,8 @@ class Pipeline:
                 await keep_run(self.connections.redis, self.connections.names, report.as_json(), sys.exception())
 
     async def _run(self, intake: Intake, selection: Selection, report: RunReport, check: Check | None = None) -> None:
-        await run_records(self.connections, self._lanes, intake, selection, report, check)
-        report.warnings += [*intake.missing.warnings(), *self._lanes.taken_warnings()]
+        await run_records(self.connections, self.lanes, intake, selection, report, check)
+        report.warnings += [*intake.missing.warnings(), *self.lanes.taken_warnings()]
 
     def _source(self, name: str | None) -> str:
         sources = self.project.sources
@@ -332,13 +315,3 @@ class Pipeline:
         for one in warnings:
             self.connections.listeners(Warned(one))
         return warnings
-
-
-def is_pushed(refused: Refused) -> bool:
-    """Whether a refused record was pushed: no source holds it."""
-    return refused.place.startswith(f"{PUSHED}:")
-
-
-def pushed_place(source: object, record_id: object) -> str:
-    """Where a pushed record is, for people; one that could not be read is kept under this name."""
-    return f"{PUSHED}:{source or UNKNOWN_SOURCE}:{record_id}"

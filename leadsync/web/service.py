@@ -20,8 +20,9 @@ from leadsync.config.loader import Project, load_project
 from leadsync.errors import ConfigurationError, LeadsyncError, Remedy, StateUnavailable
 from leadsync.events import Listener, ignore
 from leadsync.intake import keepable
-from leadsync.pipeline import PUSHED, Pipeline, pushed_place
+from leadsync.pipeline import Pipeline
 from leadsync.project import Connections, Listeners, connect
+from leadsync.pushes import PUSHED, pushed_place
 from leadsync.state.refused import Refused
 from leadsync.sync.recover import SETTLE
 from leadsync.sync.results import PushResult

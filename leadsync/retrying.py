@@ -1,0 +1,71 @@
+"""Retrying: refused records once more, as they are in their source now, or as they were kept if none holds them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass, field
+
+from leadsync.chunks import Selection, consumes
+from leadsync.config.loader import Project
+from leadsync.done import Done
+from leadsync.errors import ConfigurationError
+from leadsync.pushes import is_pushed
+from leadsync.state.refused import Refused, RefusedRecords
+from leadsync.sync.results import RunReport
+
+Run = Callable[[str, Selection, RunReport], Awaitable[None]]
+"""Brings chosen records of a source in."""
+
+Push = Callable[[Refused], Awaitable[Done]]
+"""Brings a record in that was kept."""
+
+
+@dataclass(slots=True)
+class Retrying:
+    """Some refused records. `pushed` are those that are brought in as they were kept: pushed ones, and those of a
+    queue, which gives a record once only."""
+
+    project: Project
+    refused: RefusedRecords
+    records: Sequence[Refused]
+    pushed: list[Refused] = field(default_factory=list)
+
+    @classmethod
+    async def of(cls, project: Project, refused: RefusedRecords, keys: Sequence[str]) -> Retrying:
+        """Those of `keys`, or all. Raises ConfigurationError for a key that is not refused, StateUnavailable."""
+        records = [one for one in await refused.all() if not keys or one.key in keys]
+        strangers = set(keys) - {one.key for one in records}
+        if strangers:
+            what = f"not among the refused records: {', '.join(sorted(strangers))}"
+            raise ConfigurationError(what, do="`leadsync failed list` shows their keys")
+        await refused.try_all_again(records)
+        queues = {name for name in project.sources if consumes(project, name)}
+        kept = [one for one in records if one.record is not None and (is_pushed(one.place) or one.source in queues)]
+        return cls(project, refused, records, kept)
+
+    async def from_sources(self, run: Run, report: RunReport) -> None:
+        """Bring in what lies in a source; what does not any more is forgotten."""
+        elsewhere = {one.key for one in self.pushed} | {one.key for one in self.records if is_pushed(one.place)}
+        for name in self.project.sources:
+            only = {one.key for one in self.records if one.source == name} - elsewhere
+            if only:
+                await run(name, Selection(only=only), report)
+                await self._drop_vanished(only, report)
+
+    async def from_kept(self, push: Push) -> list[Done]:
+        """Bring in what was kept; what went through, is not wanted any more, or has another key now, is forgotten."""
+        done = await asyncio.gather(*map(push, self.pushed))
+        tried = zip(self.pushed, done, strict=True)
+        gone = [one.key for one, result in tried if result.outcome != "failed" or result.key != one.key]
+        await self.refused.drop(gone)
+        return list(done)
+
+    async def _drop_vanished(self, keys: Collection[str], report: RunReport) -> None:
+        """Forget records that their source does not hold any more: nobody tried them just now."""
+        now = await self.refused.find(list(keys))
+        tries = {one.key: one.tries for one in self.records}
+        vanished = [key for key, one in now.items() if one.tries == tries[key]]
+        if vanished:
+            report.warnings.append(f"{len(vanished)} refused records are no longer in their source and were forgotten")
+            await self.refused.drop(vanished)
