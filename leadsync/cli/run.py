@@ -10,11 +10,19 @@ import click
 from leadsync.cli.main_task import run_async
 from leadsync.cli.options import check_found, format_option, project_options, selection_options
 from leadsync.cli.output import ProgressBar, print_json, print_lines
+from leadsync.durations import seconds_of
 from leadsync.pipeline import Pipeline
 from leadsync.report.run_text import run_lines
 from leadsync.sync.results import RunReport
 
 SOME_REFUSED = 3
+
+
+def _seconds(ctx: click.Context, parameter: click.Parameter, text: str | None) -> float | None:
+    try:
+        return None if text is None else seconds_of(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is {error}") from None
 
 
 @click.command("run")
@@ -33,6 +41,13 @@ SOME_REFUSED = 3
     help="Change values of up to this share (0..1) of the known leads, however few they are; in place of "
     "safety.max_changed_share, which counts from 100 on.",
 )
+@click.option("--follow", is_flag=True, help="Go on for ever: bring talks in as they are written.")
+@click.option(
+    "--drain",
+    metavar="TIME",
+    callback=_seconds,
+    help="With --follow: how long SIGTERM or Ctrl-C waits for what is under way.  [default: 30s]",
+)
 @format_option("text", "json")
 @project_options
 def command(
@@ -46,6 +61,10 @@ def command(
     is written, the command names what moved and ends with 4. A plan that was interrupted can be sent again: it goes on
     where it stopped. Sent twice, it writes nothing the second time.
 
+    With --follow it does not end: talks of all sources (or of --source) go in as they are written, and what stands in
+    the way (amoCRM or Redis away, a ban, a login that is needed) is waited for. The first SIGTERM or Ctrl-C finishes
+    what is under way, the second stops at once; SIGHUP reads the files again. Start it on several machines for more.
+
     A run that would do more than `safety:` in leadsync.yaml allows ends with 4 before its first write. The limits hold
     for a saved plan, too.
 
@@ -56,17 +75,37 @@ def command(
       leadsync run --format json > report.json
       leadsync dry-run --out plan.json && leadsync run --plan plan.json
       leadsync run --max-changed-share 0.9
+      leadsync run --follow
     """
     chosen = {"source": source, "limit": limit, "record": record}
+    following, drain = more.pop("follow"), more.pop("drain")
+    if following:
+        return _follow({**chosen, **more}, config, 30.0 if drain is None else drain, format_)
+    if drain is not None:
+        raise click.UsageError("--drain goes with --follow only")
     if more["plan"] is not None:
         _alone(chosen)
     report = run_async(_run({**chosen, **more}, config))
     check_found(record, report.records)
+    _show(report, format_)
+    return SOME_REFUSED if report.refused else 0
+
+
+def _follow(options: dict[str, Any], config: str | None, drain: float, format_: str) -> int:
+    from leadsync.cli.following import follow  # noqa: PLC0415 - a run that ends needs nothing of it
+
+    wrong = [f"--{name}" for name in ("limit", "record", "plan") if options.pop(name) is not None]
+    if wrong:
+        raise click.UsageError(f"--follow goes without {' and '.join(wrong)}: it brings everything in, for ever")
+    _show(follow(options.pop("source"), config, drain, **options), format_)
+    return 0
+
+
+def _show(report: RunReport, format_: str) -> None:
     if format_ == "json":
         print_json(report.as_json())
     else:
         print_lines([*run_lines(report), *report.remarks])
-    return SOME_REFUSED if report.refused else 0
 
 
 def _alone(chosen: Mapping[str, Any]) -> None:
