@@ -125,10 +125,21 @@ class Life:
         self._process.start()
         self._ended = False
 
+    @property
+    def process_id(self) -> int:
+        """While it lives."""
+        assert self._process.pid is not None
+        return self._process.pid
+
     def kill(self) -> None:
         """SIGKILL, from outside, unless it has ended."""
         if not self._ended:
             self._process.kill()
+
+    def terminate(self) -> None:
+        """SIGTERM, from outside, unless it has ended."""
+        if not self._ended:
+            self._process.terminate()
 
     async def end(self) -> int:
         """Wait for its end; the exit code, minus the number of the signal that killed it."""
