@@ -32,7 +32,7 @@ def _no_truth(value: Any) -> Any:
     return value
 
 
-Whole = Annotated[int, Field(ge=-(2**53), le=2**53), BeforeValidator(_no_truth)]
+Whole = Annotated[int, Field(gt=-(2**53), lt=2**53), BeforeValidator(_no_truth)]
 """A number that is meant as text, 42.0 as well as 42; a longer one loses its last digits in JSON (RFC 8259 §6)."""
 
 
@@ -62,7 +62,7 @@ class LeadRequest(BaseModel):
         description="identity of the talk in its source: the same id never makes a second lead, at the same moment "
         "neither. Without one every request is a talk of its own",
     )
-    source: Annotated[str, Field(min_length=1, max_length=100)] = Field(SOURCE, description="where the talk was")
+    source: Annotated[str, Field(min_length=1, max_length=100)] | None = Field(SOURCE, description="where the talk was")
     user_name: str | None = None
     phone: str | Whole | None = Field(None, description="in any spelling")
     email: str | None = None

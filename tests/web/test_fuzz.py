@@ -59,7 +59,7 @@ NUMBERS = st.integers() | st.floats() | st.sampled_from([2**53, 10**30, -(10**30
 SCALARS = st.none() | st.booleans() | NUMBERS | TEXTS
 VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4))
 FIELDS = ["id", "source", "user_name", "phone", "email", "product_interest", "budget", "conversation_history"]
-NAMES = st.sampled_from([*FIELDS, "messages", "metadata", "updated_at", "lead_id"])
+NAMES = st.sampled_from([*FIELDS, "messages", "metadata", "updated_at", "record", "model_dump"])
 LIKELY = st.fixed_dictionaries({}, optional={name: TEXTS | NUMBERS | st.none() for name in FIELDS})
 BODIES = LIKELY | st.dictionaries(NAMES | TEXTS, VALUES, max_size=8) | VALUES
 KINDS = st.sampled_from(["application/json"] * 5 + ["application/json; charset=utf-16", "text/plain", "a/b/c"])
