@@ -35,7 +35,7 @@ async def test_a_plan_in_pieces(world: World, seed: int, match: str) -> None:
             }
             assert _accepted(world, before) == expected
             assert "already applied" in (await apply(world)).remarks[0]
-    assert breaks > ROUNDS
+    assert breaks > 1
 
 
 async def _applied(world: World, requests: int) -> bool:
