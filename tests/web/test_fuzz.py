@@ -48,7 +48,7 @@ async def test_schemathesis_finds_nothing(world: World, seed: int) -> None:
         )
         out, _ = await process.communicate()
     assert process.returncode == 0, out.decode()
-    assert len(world.leads()) > 3
+    assert world.leads()
 
 
 NASTY = ["", " ", "\0", "\u202e", "8 916 123-45-67", "a@b", "1e400", "{{ 7 * 7 }}", "'", "<b>"]
