@@ -23,6 +23,9 @@ _OURS = b"leadsync:{"
 
 RIGHTS = "SCAN and read"
 
+WINDOW = 20_000
+"""Keys that are sorted together: about two megabytes of them."""
+
 SWEEP = 60.0
 """Seconds between two looks at all keys where Redis tells which ones change: it tells nobody who is away just then."""
 
@@ -145,17 +148,24 @@ class RedisDialogs(Source):
             await self._own.aclose()
 
     async def _pages(self) -> AsyncIterator[list[bytes]]:
-        """Pages of keys, each key once and none of our own memory's.
+        """Pages of keys, each key once and none of our own memory's, sorted where they are no more than WINDOW.
 
-        Sorted within a page: SCAN's order is another one after each restart of Redis, and of talks that share a person
-        the first one makes the contact. So a plan and the run after it agree where the talks are few.
+        SCAN's order changes whenever Redis restarts, or grows while it works, and of talks that share a person the
+        first one makes the contact: a plan and the run after it are to agree.
         """
-        scanned, cursor = Scanned(), 0
+        async for keys in self._windows():
+            keys.sort()
+            for at in range(0, len(keys), self.options.batch):
+                yield keys[at : at + self.options.batch]
+
+    async def _windows(self) -> AsyncIterator[list[bytes]]:
+        scanned, cursor, window = Scanned(), 0, list[bytes]()
         while True:
             cursor, keys = await self._redis.scan(cursor, match=self.options.match, count=self.options.batch)
-            fresh = sorted(scanned.fresh(key for key in cast(list[bytes], keys) if not key.startswith(_OURS)))
-            for at in range(0, len(fresh), self.options.batch):
-                yield fresh[at : at + self.options.batch]
+            window += scanned.fresh(key for key in cast(list[bytes], keys) if not key.startswith(_OURS))
+            if not cursor or len(window) >= WINDOW:
+                yield window
+                window = []
             if not cursor:
                 return
 
