@@ -35,7 +35,6 @@ from leadsync.running import Check, count_done, run_records
 from leadsync.safety import Limits, check_safety, safety_warnings
 from leadsync.saved_plan.applying import Applying
 from leadsync.saved_plan.saving import Saving
-from leadsync.state.contact_index import ContactIndex
 from leadsync.state.persistence import persistence_warnings
 from leadsync.state.refused import Refused
 from leadsync.state.runs import keep_run
@@ -118,7 +117,7 @@ class Pipeline:
         await self.rebuild(everything=False)
         sizes = BatchSizes(redis, names, self.project.file.amocrm.batch_size)
         await sizes.load()
-        contacts = ContactList(client, ContactIndex(redis, names, country), country)
+        contacts = ContactList(client, redis, names, country)
         self._shared = Shared(self.connections, self.account, sizes, contacts, self._rebuild, self._settle)
         self.lanes = await self._stack.enter_async_context(Lanes(self._shared))
         # A write whose claims have lapsed while it waited its turn must not go out: another process may send it.

@@ -5,6 +5,7 @@ A field found by a part of its name once put a manager's name into «Телеф�
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeVar
@@ -274,14 +275,23 @@ _ADAPTER = TypeAdapter(_Kept)
 
 async def load(client: AmoCRMClient) -> Catalogue:
     """Read the whole catalogue from the account: one request each for the account, fields, pipelines and users."""
-    account = await client.account()
-    fields = [CustomField.of(entity, raw) for entity in ENTITIES for raw in await client.custom_fields(entity)]
+    account = await client.account()  # alone: what is wrong with the login is told once
+    try:
+        async with asyncio.TaskGroup() as group:
+            fields = [group.create_task(_fields_of(client, entity)) for entity in ENTITIES]
+            pipelines, users = group.create_task(client.pipelines()), group.create_task(client.users())
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
     return Catalogue(
         account=Account.of(account),
-        fields=tuple(fields),
-        pipelines=tuple(Pipeline.of(raw) for raw in await client.pipelines()),
-        users=tuple(User.of(raw) for raw in await client.users()),
+        fields=tuple(field for found in fields for field in found.result()),
+        pipelines=tuple(Pipeline.of(raw) for raw in pipelines.result()),
+        users=tuple(User.of(raw) for raw in users.result()),
     )
+
+
+async def _fields_of(client: AmoCRMClient, entity: EntityType) -> list[CustomField]:
+    return [CustomField.of(entity, raw) for raw in await client.custom_fields(entity)]
 
 
 Named = TypeVar("Named", Pipeline, Status, User)

@@ -15,8 +15,12 @@ from hashlib import blake2b
 from math import inf
 from typing import Any
 
+from redis.asyncio import Redis
+
 from leadsync.amocrm import AmoCRMClient
 from leadsync.state.contact_index import ContactIndex, IndexState
+from leadsync.state.marks import raise_mark
+from leadsync.state.namespace import Namespace
 from leadsync.sync.resolve import contact_keys_of
 
 FRESH = 30.0
@@ -43,10 +47,15 @@ class ContactList:
     """Reads the list into the index. `pages` counts the pages read, `country` reads phones without one."""
 
     client: AmoCRMClient
-    index: ContactIndex
+    redis: Redis
+    names: Namespace
     country: str
     pages: int = 0
+    index: ContactIndex = field(init=False)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def __post_init__(self) -> None:
+        self.index = ContactIndex(self.redis, self.names, self.country)
 
     async def ready(self, searches: int) -> bool:
         """Whether the index is whole and fresh, after reading what it takes where that costs less than `searches`.
@@ -75,7 +84,7 @@ class ContactList:
 
     async def _build(self, state: IndexState, most: int) -> bool:
         """Read the list from its beginning; whether it ended within so many pages."""
-        since, began = int(state.now) - CLOCKS_APART, time.monotonic()
+        since, began, at = int(state.now) - CLOCKS_APART, time.monotonic(), time.time()
         read, newest, top = 0, 0, 0
         async with aclosing(self.client.pages_ahead("contacts", at_once=min(AT_ONCE, most))) as pages:
             async for page in pages:
@@ -92,6 +101,7 @@ class ContactList:
         newest -= int(time.monotonic() - began) + LATE
         now = state.now
         await self.index.keep(whole=1, newest=max(0, newest), checked=now, top=top, listed=now, looked=0, pages=0)
+        await raise_mark(self.redis, self.names, ("contacts", top), at=at)
         return True
 
     async def _read_back(self, last: int) -> None:

@@ -6,6 +6,7 @@ when the Redis was started again since (its last second may be missing): a key u
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,12 +18,16 @@ from redis.asyncio import Redis
 from leadsync.amocrm import AmoCRMClient
 from leadsync.state.journal import Journal
 from leadsync.state.links import RestoredLink, restore_links
+from leadsync.state.marks import raise_mark
 from leadsync.state.memory import MemoryMark, keep_stranger, load_memory_mark, save_memory_mark
 from leadsync.state.namespace import Namespace
 from leadsync.state.people import restore_people
 from leadsync.sync.key_field import keys_of
 from leadsync.sync.recover import claims_of
 from leadsync.sync.resolve import contact_keys_of
+
+BELOW_ALL = 1
+"""An id below any lead's: up to it we know every key of an account that has no leads."""
 
 
 @dataclass(slots=True)
@@ -57,6 +62,7 @@ class Rebuild:
         self._filters = filters
         self._journal = journal
         self._asked = -inf
+        self._turn = asyncio.Lock()
 
     async def ensure(self, *, everything: bool = False) -> Rebuilt:
         """Read as many leads as it takes to know every key; none when the memory is whole.
@@ -82,16 +88,16 @@ class Rebuild:
         """
         if not self._field_ids:
             return 0
-        known, now = await load_memory_mark(self._redis, self._names), time.monotonic()
-        if known.is_alone and now - self._asked < within:
-            return 0
-        rebuilt = Rebuilt()
-        await self._read(known, known.lead_id, rebuilt)
-        self._asked = now
-        return rebuilt.restored
+        async with self._turn:  # of several lanes that need it at once, one asks for all
+            known = await load_memory_mark(self._redis, self._names)
+            if known.is_alone and time.monotonic() - self._asked < within:
+                return 0
+            rebuilt = Rebuilt()
+            await self._read(known, known.lead_id, rebuilt)
+            return rebuilt.restored
 
     async def _read(self, mark: MemoryMark, above: int, rebuilt: Rebuilt) -> None:
-        newest = above
+        newest, asked, at = max(above, BELOW_ALL), time.monotonic(), time.time()
         async for page in self._leads(above):
             rebuilt.leads += len(page)
             newest = max(newest, *(int(lead["id"]) for lead in page))
@@ -99,6 +105,8 @@ class Rebuild:
             if not above:
                 rebuilt.people += await self._restore_people(page)
         await save_memory_mark(self._redis, self._names, mark.up_to(newest))
+        await raise_mark(self._redis, self._names, ("leads", newest), at=at)
+        self._asked = asked
 
     async def _restore(self, page: Sequence[Mapping[str, Any]], mark: MemoryMark) -> int:
         """Give keys their leads back; how many.

@@ -86,8 +86,7 @@ async def an_office(socket: str, contacts: int) -> AsyncIterator[Office]:
             now[0] += LATER
             token = LongLivedToken(sandbox.long_lived_token())
             async with AmoCRMClient(sandbox.url, token, budget=LocalBudget(10_000), retry=QUICK) as client:
-                index = ContactIndex(redis, NAMES, "RU")
-                yield Office(sandbox, redis, ContactList(client, index, "RU"), now)
+                yield Office(sandbox, redis, ContactList(client, redis, NAMES, "RU"), now)
 
 
 @pytest.fixture
@@ -275,7 +274,7 @@ async def test_searches_are_cheaper_than_a_long_absence(office: Office) -> None:
 
 async def test_two_at_once(office: Office) -> None:
     """Two processes that build the index at the same time both end with a whole one."""
-    other = ContactList(office.contacts.client, ContactIndex(office.redis, NAMES, "RU"), "RU")
+    other = ContactList(office.contacts.client, office.redis, NAMES, "RU")
     assert await asyncio.gather(office.contacts.ready(1000), other.ready(1000)) == [True, True]
     assert await office.unknown() == []
 
@@ -320,7 +319,7 @@ async def test_an_empty_page_is_no_end(redis: Redis) -> None:
 
     client = AmoCRMClient("http://127.0.0.1:9", LongLivedToken("t"), transport=httpx.MockTransport(answer))
     async with client:
-        contacts = ContactList(client, ContactIndex(redis, NAMES, "RU"), "RU")
+        contacts = ContactList(client, redis, NAMES, "RU")
         assert await contacts.ready(1000)
         keys = [f"phone:+7916111223{number}" for number in (3, 4, 5)]
         assert await contacts.index.find(keys) == {keys[0]: (11,), keys[1]: (12,)}
