@@ -50,7 +50,8 @@ async def plan_records(
     finally:
         connections.listeners.remove(requests)
     plan = planning.plan
-    plan.reads, plan.writes = requests.total + await mark_reads(redis, names, plan.steps), planning.cost.requests
+    plan.reads = requests.total + await mark_reads(redis, names, plan.steps) + steps.reads_spared
+    plan.writes = planning.cost.requests
     plan.lookups = steps.lookups.since(lookups)
     plan.seconds = time.perf_counter() - started
     return plan

@@ -91,7 +91,7 @@ class Steps:
         leads = SharedLeads(client, redis, names, catalogue, zone, found, holding)
         self._planner = Planner(client, redis, names, catalogue, matcher, zone, leads)
         sender = Sender(client, redis, names, claims, journal, self._recovery, catalogue, shared.sizes)
-        self._applier = Applier(sender)
+        self._applier = Applier(sender, shared.sizes)
         self.refused = connections.refused
         self._warnings: list[str] = []
 
@@ -282,6 +282,11 @@ class Steps:
     def lookups(self) -> Lookups:
         """How people were found so far: pages are counted for everybody who shares the index."""
         return Lookups(self._contacts.pages, self._matcher.searches)
+
+    @property
+    def reads_spared(self) -> int:
+        """Requests that these records would have cost, had this process not just asked the same as it began."""
+        return self._rebuild.spared
 
     async def _forgive_gone(self, applied: Sequence[Applied]) -> None:
         """A note refused because a person has deleted its lead is no failure: that lead gets nothing more."""

@@ -1,9 +1,12 @@
-"""Apply: the plans of many records, sent route by route; ids that arrive go into what is sent next."""
+"""Apply: the plans of many records, sent batch by batch; ids that arrive go into what is sent next."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from leadsync.errors import ItemRefusal, Remedy
@@ -11,9 +14,14 @@ from leadsync.state.facts import Fact
 from leadsync.state.journal import JournalItem
 from leadsync.state.links import contact_of, key_of, leads_hash
 from leadsync.state.refused import RefusedItem
-from leadsync.sync.changes import RecordPlan, Route, Step, contact_ref, lead_ref
+from leadsync.sync.batch_sizes import BatchSizes
+from leadsync.sync.changes import RecordPlan, Route, Step, contact_ref
+from leadsync.sync.flow import Flow, is_ref
 from leadsync.sync.payload import content
 from leadsync.sync.send import NotAccepted, Sender
+
+AT_ONCE = 4
+"""Batches of one route under way at a time."""
 
 
 @dataclass(slots=True)
@@ -37,47 +45,69 @@ class Applied:
 class Applier:
     """Sends plans. A contact that fails does not stop its lead; a note that fails does not undo it."""
 
-    def __init__(self, sender: Sender) -> None:
+    def __init__(self, sender: Sender, sizes: BatchSizes) -> None:
         self._sender = sender
+        self._sizes = sizes
 
     async def apply(self, plans: Sequence[RecordPlan], before: Mapping[str, RefusedItem]) -> list[Applied]:
         """Send everything; one result a plan, in the same order. Raises what Sender.send raises.
 
         `before` are items that amoCRM refused earlier, by request_id: the same again is not sent.
         """
-        applied = {plan.key: Applied(plan) for plan in plans}
-        ids: dict[str, int] = {}
-        for route in Route:
-            steps = [step for plan in plans for step in plan.steps if step.route is route]
-            if steps:
-                await self._route(route, steps, ids, applied, before)
+        applied, flow = {plan.key: Applied(plan) for plan in plans}, Flow(plans)
+        await _all(self._route(route, flow, applied, before) for route in flow.routes)
         for one in applied.values():
-            one.lead_id = _id(one.plan.lead, ids)
-            one.contact_id = _id(one.plan.contact, ids)
-        _tell_others(applied, ids)
+            one.lead_id = _id(one.plan.lead, flow.ids)
+            one.contact_id = _id(one.plan.contact, flow.ids)
+        _tell_others(applied, flow.ids)
         return list(applied.values())
 
     async def _route(
+        self, route: Route, flow: Flow, applied: Mapping[str, Applied], before: Mapping[str, RefusedItem]
+    ) -> None:
+        try:
+            await _all(self._lane(route, flow, applied, before) for _ in range(AT_ONCE))
+        finally:
+            flow.ended(route)
+
+    async def _lane(
+        self, route: Route, flow: Flow, applied: Mapping[str, Applied], before: Mapping[str, RefusedItem]
+    ) -> None:
+        """Send one batch of a route after the other; alone while the next answer tells of a larger size."""
+        while await flow.ready(route, partial(self._sizes.of, route)):
+            async with self._sizes.grows(route, flow.left(route)) or nullcontext():
+                steps, more = flow.take(route, self._sizes.of(route))
+                if steps:
+                    await self._send(route, steps, flow, applied, before, more=more)
+
+    async def _send(
         self,
         route: Route,
         steps: Sequence[Step],
-        ids: dict[str, int],
+        flow: Flow,
         applied: Mapping[str, Applied],
         before: Mapping[str, RefusedItem],
+        *,
+        more: bool,
     ) -> None:
-        bound = {step.request_id: (step, item) for step in steps if (item := bind(step, ids)) is not None}
+        bound = {step.request_id: (step, item) for step in steps if (item := bind(step, flow.ids)) is not None}
         again = {name: no for name, (_, item) in bound.items() if (no := _refused_again(item, before)) is not None}
-        sent = await self._sender.send(route, [item for name, (_, item) in bound.items() if name not in again])
+        items = [item for name, (_, item) in bound.items() if name not in again]
+        sent = await self._sender.send(route, items, flow.stop, more=more)
         sent.refused |= again
         for name, (step, _) in bound.items():
             if name in sent.refused:
-                applied[step.change.key].refused.append(sent.refused[name])
+                applied[step.key].refused.append(sent.refused[name])
             elif name in sent.ids:
-                applied[step.change.key].accepted.append(step)
-                if route is Route.CREATE_CONTACTS:
-                    ids[contact_ref(step.change.key)] = sent.ids[name]
-                elif route is Route.CREATE_LEADS:
-                    ids[lead_ref(step.change.key)] = sent.ids[name]
+                applied[step.key].accepted.append(step)
+        flow.decided(route, steps, sent.ids)
+
+
+async def _all(work: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Await all of it, whatever becomes of each; then raise the first error."""
+    for failed in await asyncio.gather(*work, return_exceptions=True):
+        if failed is not None:
+            raise failed
 
 
 def _refused_again(item: JournalItem, before: Mapping[str, RefusedItem]) -> NotAccepted | None:
@@ -128,14 +158,14 @@ def bind(step: Step, ids: Mapping[str, int]) -> JournalItem | None:
     if "contacts" in payload.get("_embedded", {}):
         payload["_embedded"] = _embedded(payload["_embedded"], ids)
     facts = [bound for fact in step.facts if (bound := _bound(fact, ids)) is not None]
-    return JournalItem(step.change.key, step.request_id, payload, facts)
+    return JournalItem(step.key, step.request_id, payload, facts)
 
 
 def _bound(fact: Fact, ids: Mapping[str, int]) -> Fact | None:
     """A fact with ids in place of references; None when it hangs on what was refused."""
     name, slot, value = fact
     contact = contact_of(name)
-    if contact is not None and _is_ref(contact):
+    if contact is not None and is_ref(contact):
         if contact not in ids:
             return None
         name = leads_hash(ids[contact])
@@ -149,13 +179,9 @@ def _embedded(embedded: Mapping[str, Any], ids: Mapping[str, int]) -> dict[str, 
     return rest | ({"contacts": contacts} if contacts else {})
 
 
-def _is_ref(value: str) -> bool:
-    return value.startswith(("@contact:", "@lead:"))
-
-
 def _known(value: str, ids: Mapping[str, int]) -> bool:
-    return not _is_ref(value) or value in ids
+    return not is_ref(value) or value in ids
 
 
 def _value(value: str, ids: Mapping[str, int]) -> str:
-    return str(ids[value]) if _is_ref(value) else value
+    return str(ids[value]) if is_ref(value) else value

@@ -115,6 +115,11 @@ class Step:
     facts: tuple[Fact, ...]
 
     @property
+    def key(self) -> str:
+        """The key of the record it is done for."""
+        return self.change.key
+
+    @property
     def request_id(self) -> str:
         """The name under which the answer speaks of this item."""
         return str(self.change.payload["request_id"])

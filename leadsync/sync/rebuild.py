@@ -41,7 +41,11 @@ class Rebuilt:
 
 
 class Rebuild:
-    """Keeps our memory whole for mappings with a `key_field`; `field_ids` are the ids of those fields."""
+    """Keeps our memory whole for mappings with a `key_field`; `field_ids` are the ids of those fields.
+
+    `spared` is 1 when this process was about to catch up, and had just read the account as it began: the next process
+    will have to.
+    """
 
     def __init__(
         self,
@@ -61,7 +65,9 @@ class Rebuild:
         self._country = country
         self._filters = filters
         self._journal = journal
+        self.spared = 0
         self._asked = -inf
+        self._has_caught_up = False
         self._turn = asyncio.Lock()
 
     async def ensure(self, *, everything: bool = False) -> Rebuilt:
@@ -91,9 +97,11 @@ class Rebuild:
         async with self._turn:  # of several lanes that need it at once, one asks for all
             known = await load_memory_mark(self._redis, self._names)
             if known.is_alone and time.monotonic() - self._asked < within:
+                self.spared = int(not self._has_caught_up)
                 return 0
             rebuilt = Rebuilt()
             await self._read(known, known.lead_id, rebuilt)
+            self._has_caught_up = True
             return rebuilt.restored
 
     async def _read(self, mark: MemoryMark, above: int, rebuilt: Rebuilt) -> None:

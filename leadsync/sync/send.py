@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -32,10 +31,8 @@ from leadsync.state.marks import load_mark, raise_mark
 from leadsync.state.namespace import Namespace
 from leadsync.sync.batch_sizes import BatchSizes
 from leadsync.sync.changes import Route
+from leadsync.sync.flow import batch_end
 from leadsync.sync.recover import Recovery, close_accepted, listed_of
-
-AT_ONCE = 4
-"""Batches of one route under way at a time."""
 
 GRACE = 5.0
 """Seconds that a batch which is under way is given when its run is broken off."""
@@ -94,7 +91,6 @@ class _Sending:
     queue: deque[Sequence[JournalItem]]
     sent: Sent = field(default_factory=Sent)
     lost: Counter[str] = field(default_factory=Counter)
-    stopped: bool = False
 
 
 class Sender:
@@ -124,35 +120,25 @@ class Sender:
         self._forbidden = 0
         self._clock = clock
 
-    async def send(self, route: Route, items: Sequence[JournalItem]) -> Sent:
-        """Send items until each is accepted or refused.
+    async def send(self, route: Route, items: Sequence[JournalItem], stop: asyncio.Event, *, more: bool) -> Sent:
+        """Send a batch, behind which there are `more`, until each item is accepted or refused.
 
-        Raises what stops a run (NOTHING_WRITTEN, StateUnavailable); a batch whose outcome could not be found out stays
-        in the journal. When it is cancelled no other batch begins, and those under way have GRACE to end.
+        Raises what stops a run (NOTHING_WRITTEN, StateUnavailable), and sets `stop`, after which nobody begins another
+        request; a batch whose outcome could not be found out stays in the journal. When it is cancelled no other batch
+        begins, and those under way have GRACE to end.
         """
         sending = _Sending(deque([items] if items else []))
-        lanes = await asyncio.gather(*(self._lane(route, sending) for _ in range(AT_ONCE)), return_exceptions=True)
-        for failed in lanes:
-            if failed is not None:
-                raise failed
+        while sending.queue and not stop.is_set():
+            batch, rest = cut(sending.queue.popleft(), self._sizes.of(route))
+            if rest:
+                sending.queue.appendleft(rest)
+            try:
+                again = await unbroken(self._batch(route, batch, sending, more=more or bool(rest)))
+            except BaseException:
+                stop.set()
+                raise
+            sending.queue.extendleft(reversed(again))
         return sending.sent
-
-    async def _lane(self, route: Route, sending: _Sending) -> None:
-        """Send batch after batch; after an error nobody begins another, and those under way come to their end."""
-        while sending.queue and not sending.stopped:
-            trying = self._sizes.grows(route, len(sending.queue[0]))
-            async with trying or nullcontext():
-                if not sending.queue or sending.stopped:
-                    return
-                batch, rest = cut(sending.queue.popleft(), self._sizes.of(route))
-                if rest:
-                    sending.queue.appendleft(rest)
-                try:
-                    again = await unbroken(self._batch(route, batch, sending, more=bool(rest)))
-                except BaseException:
-                    sending.stopped = True
-                    raise
-                sending.queue.extendleft(reversed(again))
 
     async def _batch(
         self, route: Route, batch: Sequence[JournalItem], sending: _Sending, *, more: bool
@@ -288,16 +274,8 @@ async def unbroken(work: Coroutine[Any, Any, Result]) -> Result:
 
 
 def cut(items: Sequence[JournalItem], size: int) -> tuple[Sequence[JournalItem], Sequence[JournalItem]]:
-    """The first `size` items, fewer or more where that keeps a record's items together, and the rest.
-
-    The parts of a long note go in one request: in two, under way at a time, they could stand in the wrong order, and
-    between two the talk could grow, and the parts change.
-    """
-    end = min(size, len(items))
-    while 0 < end < len(items) and items[end - 1].key == items[end].key:
-        end -= 1
-    if not end:
-        end = next((at for at, item in enumerate(items) if item.key != items[0].key), len(items))
+    """The next batch, and the rest."""
+    end = batch_end(items, size)
     return items[:end], items[end:]
 
 

@@ -96,4 +96,19 @@ async def test_the_newest_id_is_asked_for_once(world: World) -> None:
     report = await world.run()
     assert report.created["leads"] == 1500
     asked = [one for one in world.requests("GET") if "order%5Bid%5D=desc" in one.query]
-    assert sorted(one.path for one in asked) == sorted(ROUTES)
+    # The newest contact is known from the contact list.
+    assert sorted(one.path for one in asked) == [LEADS, "/api/v4/leads/notes"]
+
+
+async def test_leads_do_not_wait_for_all_contacts(world: World) -> None:
+    """While contacts are under way, so are the leads of earlier ones, in no more requests and in order."""
+    world.sandbox.faults.add("POST /api/v4/* late seconds=0.05")
+    await world.store(people(400))
+    await world.run()
+    routes = [one.path for one in world.writes()]
+    assert {path: routes.count(path) for path in ROUTES} == dict.fromkeys(ROUTES, 4)  # 50, 100, 200 and the rest
+    last_contacts = len(routes) - 1 - routes[::-1].index(ROUTES[0])
+    assert routes.index(LEADS) < routes.index("/api/v4/leads/notes") < last_contacts
+    sent = [item["request_id"] for one in world.writes() if one.path == LEADS for item in one.body]
+    made = [item["request_id"] for one in world.writes() if one.path == ROUTES[0] for item in one.body]
+    assert [one.removeprefix("lead-") for one in sent] == [one.removeprefix("contact-") for one in made]
