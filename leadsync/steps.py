@@ -34,6 +34,7 @@ from leadsync.sync.recover import SETTLE, Recovery
 from leadsync.sync.results import Lookups, refusal_row
 from leadsync.sync.send import NotAccepted, Sender
 from leadsync.sync.shared_leads import SharedLeads, is_returned
+from leadsync.tasks import in_breaths
 
 logger = logging.getLogger("leadsync")
 
@@ -44,9 +45,6 @@ Check = Callable[[Sequence[RecordPlan]], Awaitable[None]]
 
 FIRST_WAIT, LONGEST_WAIT = 0.02, 1.0
 """Seconds between two looks whether another worker has given a record back."""
-
-BREATH = 20
-"""Records after which a bot's other tasks get their turn."""
 
 COUNTED = {"contact": "contacts", "lead": "leads", "note": "notes"}
 
@@ -172,7 +170,7 @@ class Steps:
         await self._account.settle()
         known, wished = self._account.readings, list[Wish | RecordPlan]()
         missed: dict[int, Mapped] = {}
-        for number, one in enumerate(taken):
+        async for number, one in in_breaths(enumerate(taken)):
             try:
                 mapped = intake.map(one, links[one.key])
                 wished.append(_wished(mapped))
@@ -182,8 +180,6 @@ class Steps:
                 wished.append(RecordPlan(one.key, one.place, "failed", refusal=error))
             except (ArithmeticError, LookupError, TypeError, ValueError) as error:
                 wished.append(RecordPlan(one.key, one.place, "failed", refusal=_stumbled(error)))
-            if number % BREATH == 0:
-                await asyncio.sleep(0)
         if missed and await self._account.renew(known):
             for number, mapped in missed.items():
                 wished[number] = _wished(mapped)

@@ -1,10 +1,15 @@
-"""Tasks: how to end one for sure."""
+"""Tasks: how to end one for sure, and how one lets the others have their turn."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
-from typing import Any
+from collections.abc import AsyncIterator, Collection, Iterable
+from typing import Any, TypeVar
+
+Thing = TypeVar("Thing")
+
+BREATH = 20
+"""Records after which a bot's other tasks, and requests whose turn has come, are let go on."""
 
 AGAIN = 0.1
 """Seconds after which a task that did not end is cancelled once more."""
@@ -21,3 +26,11 @@ async def end_tasks(tasks: Collection[asyncio.Task[Any]]) -> None:
         for one in left:
             one.cancel()
         _, left = await asyncio.wait(left, timeout=AGAIN)
+
+
+async def in_breaths(things: Iterable[Thing]) -> AsyncIterator[Thing]:
+    """The same things, with a moment for other tasks after every few of them."""
+    for number, one in enumerate(things, 1):
+        yield one
+        if number % BREATH == 0:
+            await asyncio.sleep(0)

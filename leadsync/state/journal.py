@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
@@ -70,7 +70,7 @@ class Journal:
 
     def stored(self, entry: Entry) -> bytes:
         """A batch as it is stored."""
-        return self._seal.close(orjson.dumps(asdict(entry)))
+        return self._seal.close(orjson.dumps(entry))
 
     async def is_open(self, entry: Entry) -> bool:
         """Whether nobody has closed it yet. Raises StateUnavailable."""

@@ -24,6 +24,7 @@ from leadsync.sync.plan_note import plan_note
 from leadsync.sync.planned import Planned
 from leadsync.sync.resolve import Resolver, WantedContact, WantedLead
 from leadsync.sync.shared_leads import SharedLeads, is_returned
+from leadsync.tasks import in_breaths
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ class Planner:
         contacts = await self._contacts(wishes)
         leads = await self._leads.plan([one for wish in wishes if (one := _lead_member(wish, contacts)) is not None])
         links = _links(wishes, contacts)
-        return [_put_together(wish, contacts, leads, links) for wish in wishes]
+        return [_put_together(wish, contacts, leads, links) async for wish in in_breaths(wishes)]
 
     async def _contacts(self, wishes: Sequence[Wish]) -> dict[str, Planned]:
         members = [
@@ -110,7 +111,7 @@ class Planner:
         ids = [person.contact_id for person in people if person.contact_id is not None]
         wrote = await load_wrote(self._redis, self._names, "contact", ids)
         planned: dict[str, Planned] = {}
-        for person in people:
+        async for person in in_breaths(people):
             first, *others = (member.key for member in person.members)
             planned[first] = replace(self._contact(person, wrote), relink=person.was_lost)
             planned |= {key: Planned(entity=planned[first].entity, relink=person.was_lost) for key in others}

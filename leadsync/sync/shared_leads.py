@@ -20,6 +20,7 @@ from leadsync.sync.compare import Current
 from leadsync.sync.open_leads import OpenLeads, Place
 from leadsync.sync.plan_lead import LeadMember, plan_known_lead, plan_new_lead
 from leadsync.sync.planned import Planned
+from leadsync.tasks import in_breaths
 
 
 @dataclass(slots=True)
@@ -83,7 +84,7 @@ class SharedLeads:
         for member in members:
             shares.add(member, places.get(member.key))
         await self._compare(shares)
-        for group in shares.new.values():
+        async for group in in_breaths(shares.new.values()):
             shares.planned |= _of_each(group, plan_new_lead(group), known=False)
         return shares.planned
 
@@ -94,7 +95,7 @@ class SharedLeads:
             await self.claims.wait_for([f"lead:{one}" for one in ids])
         bodies = await self._read(ids)
         wrote = await load_wrote(self.redis, self.names, "lead", ids)
-        for lead_id in ids:
+        async for lead_id in in_breaths(ids):
             body = bodies.get(lead_id)
             if body is None or body.get("is_deleted"):
                 shares.lose(lead_id)
