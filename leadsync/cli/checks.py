@@ -129,7 +129,8 @@ class Checks:
         except ConfigurationError as error:
             problems = error.problems
         self._add(Check.of_problems("mappings", problems, "mistake in the templates", "every template can be read"))
-        doubts = [problem for one in mappings_of(project) for problem in doubtful_names(one)]
+        tables = project.file.tables
+        doubts = [problem for one in mappings_of(project) for problem in doubtful_names(one, tables)]
         if doubts and not problems:
             self._add(Check("mappings", Mark.WARNING, _counted(len(doubts), "doubtful name"), tuple(doubts)))
         self._check_cases(project)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from functools import lru_cache
 
 from jinja2 import Environment, TemplateError, meta, nodes
@@ -11,7 +11,7 @@ from leadsync.config.loader import LoadedMapping
 from leadsync.config.models import ContactSection, LeadSection, LongValue, MappingFile, Value
 from leadsync.config.nearest import nearest
 from leadsync.errors import Problem
-from leadsync.mapping.environment import PRESENCE
+from leadsync.mapping.environment import PRESENCE, plugin_filters
 from leadsync.mapping.templates import line_place
 
 RECORD_NAMES = frozenset(
@@ -26,8 +26,9 @@ _ALLOWING = frozenset({"default", "d"})
 Path = tuple[str | int, ...]
 
 
-def doubtful_names(loaded: LoadedMapping) -> list[Problem]:
-    """Names that are nearly a name of every record, and for whose absence the template does not allow.
+def doubtful_names(loaded: LoadedMapping, tables: Container[str] = ()) -> list[Problem]:
+    """Names that are nearly a name of every record, or that a table of leadsync.yaml has, and for whose absence the
+    template does not allow.
 
     No mistakes: a record may bring such a name of its own.
     """
@@ -36,11 +37,19 @@ def doubtful_names(loaded: LoadedMapping) -> list[Problem]:
     document = loaded.document
     problems = []
     for path, source in _templates(loaded.file):
-        for name, line, near in _doubts(source):
-            place = line_place(document.text_place(*path), line)
-            do = f"did you mean `{near}`? If the talks do have it, write `{name} | default('')`"
-            problems.append(document.problem(f"`{name}` is no field of every record", place, do))
+        for name, line in _unknown(source):
+            if (meant := _meant(name, tables)) is not None:
+                place = line_place(document.text_place(*path), line)
+                do = f"did you mean {meant}? If the talks do have it, write `{name} | default('')`"
+                problems.append(document.problem(f"`{name}` is no field of every record", place, do))
     return problems
+
+
+def _meant(name: str, tables: Container[str]) -> str | None:
+    if name in tables:
+        return f"the table '{name}', in quotes"
+    near = nearest(name, RECORD_NAMES)
+    return None if near is None else f"`{near}`"
 
 
 def _templates(file: MappingFile) -> Iterator[tuple[Path, str]]:
@@ -72,11 +81,13 @@ def _value(path: Path, value: Value | None) -> Iterator[tuple[Path, str]]:
 
 @lru_cache(maxsize=1)
 def _parser() -> Environment:
-    return Environment(trim_blocks=True, lstrip_blocks=True)
+    parser = Environment(trim_blocks=True, lstrip_blocks=True)
+    parser.filters.update(plugin_filters())  # Jinja looks for names in none but templates whose filters it knows
+    return parser
 
 
-def _doubts(source: str) -> Iterator[tuple[str, int, str]]:
-    """A name, its line in the template, and the name that was surely meant; each name once."""
+def _unknown(source: str) -> Iterator[tuple[str, int]]:
+    """A name that not every record has, and its line in the template; each name once."""
     if "{" not in source:
         return
     try:
@@ -89,10 +100,9 @@ def _doubts(source: str) -> Iterator[tuple[str, int, str]]:
     }
     told = set[str]()
     for node in tree.find_all(nodes.Name):
-        near = nearest(node.name, RECORD_NAMES) if node.name in unknown - told and id(node) not in allowed else None
-        if near is not None:
+        if node.name in unknown - told and id(node) not in allowed:
             told.add(node.name)
-            yield node.name, node.lineno, near
+            yield node.name, node.lineno
 
 
 def _allowed(called: str, node: nodes.Expr | None) -> Iterator[nodes.Name]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from types import CodeType, TracebackType
 from typing import Any
@@ -91,7 +91,7 @@ class Template:
 
     def _failure(self, error: Exception, values: Mapping[str, Any]) -> TemplateFailed:
         line = self._line(error.__traceback__)
-        what, do = _explained(error, values)
+        what, do = _explained(error, values, self.environment.project.tables)
         shown = self._expression(line, str(error.message) if isinstance(error, UnknownNameError) else None)
         return TemplateFailed(f"{what} in {shown}", field=self.field, where=line_place(self.place, line), do=do)
 
@@ -139,12 +139,13 @@ def _encodable(text: str) -> str:
     return text
 
 
-def _explained(error: Exception, values: Mapping[str, Any]) -> tuple[str, str]:
+def _explained(error: Exception, values: Mapping[str, Any], tables: Container[str]) -> tuple[str, str]:
     """What happened, and what to do about it."""
     if isinstance(error, UnknownNameError):
         name = str(error.message)
         near = nearest(name, (known for known in values if known != name))
-        either = f"did you mean `{near}`? Otherwise " if near else ""
+        meant = f"the table '{name}', in quotes" if name in tables else f"`{near}`" if near else None
+        either = f"did you mean {meant}? Otherwise " if meant else ""
         do = f"{either}correct the name, or allow for its absence: `{name} | default('')`"
         return f"`{name}` is neither a field of every record nor in this one", do
     if isinstance(error, UndefinedError):

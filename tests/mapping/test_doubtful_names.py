@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,15 +11,16 @@ from leadsync.config.document import read_document
 from leadsync.config.loader import LoadedMapping
 from leadsync.config.models import MappingFile
 from leadsync.mapping.doubtful_names import RECORD_NAMES, doubtful_names
+from leadsync.mapping.environment import plugin_filters
 from tests.mapping.made import rendered
 
 
-def doubts(folder: Path, text: str) -> list[tuple[int, int, str]]:
+def doubts(folder: Path, text: str, tables: Sequence[str] = ()) -> list[tuple[int, int, str]]:
     """Line, column and sentence of each."""
     path = folder / "mapping.yaml"
     path.write_text(text, encoding="utf-8")
     document = read_document(path, {})
-    found = doubtful_names(LoadedMapping(path, MappingFile.model_validate(document.data), document))
+    found = doubtful_names(LoadedMapping(path, MappingFile.model_validate(document.data), document), tables)
     return [(one.place.line, one.place.column, f"{one.what}; {one.do}") for one in found]
 
 
@@ -62,6 +64,22 @@ note: |
         "`sourc` is no field of every record; did you mean `source`? If the talks do have it, write "
         "`sourc | default('')`"
     )
+
+
+@pytest.mark.parametrize("name", sorted(plugin_filters()))
+def test_a_filter_of_leadsync_hides_no_doubt(tmp_path: Path, name: str) -> None:
+    """A template that uses any of leadsync's own filters is looked at like another."""
+    template = f"{{{{ source | {name} }}}}{{% for m in message %}}{{{{ m.text | {name} }}}}{{% endfor %}}"
+    ((_, _, told),) = doubts(tmp_path, f'key: "{template}"\nlead: {{}}\n')
+    assert "did you mean `messages`?" in told
+
+
+def test_a_table_without_quotes_is_doubted(tmp_path: Path) -> None:
+    """`lookup(source_names)` asks the record for that name: the quotes are what is missing."""
+    text = 'key: "{{ source | lookup(source_names) }}"\nlead: {}\n'
+    ((line, column, told),) = doubts(tmp_path, text, ["source_names"])
+    assert (line, column) == (1, 7)
+    assert "did you mean the table 'source_names', in quotes?" in told
 
 
 @pytest.mark.parametrize(

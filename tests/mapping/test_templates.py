@@ -170,6 +170,12 @@ def test_an_unknown_name_is_a_mistake(tmp_path: Path, template: str) -> None:
     assert str(error.where).endswith("mapping.yaml:4:5")
     assert error.do is not None
     assert "did you mean `user_name`" in error.do
+
+
+def test_a_table_without_quotes_is_told_as_one(tmp_path: Path) -> None:
+    """A name that is a table's wants quotes, and is not taken for a slip in some name of the record."""
+    error = failure(tmp_path, "{{ source | lookup(source_names) }}")
+    assert error.do is not None and error.do.startswith("did you mean the table 'source_names', in quotes?")
     assert "Тайна" not in str(error)
 
 
