@@ -26,6 +26,11 @@ from leadsync.mapping.syntax import Bounding, leaves_nothing, mistakes, names
 _EXPRESSION = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 _LONGEST_SHOWN = 120
 
+_SPELLING = (
+    "a value is {{ phone }}, a text in it stands in quotes: {{ phone or 'none' }}; "
+    "{% if … %} ends with {% endif %}, {% for … %} with {% endfor %}"
+)
+
 _REASONS: tuple[tuple[type[BaseException], str], ...] = (
     (ZeroDivisionError, "it divides by zero"),
     (RecursionError, "it calls itself without end, or its data is nested too deeply"),
@@ -205,7 +210,7 @@ class Compiler:
             jinja = JinjaTemplate.from_code(self._environment, code, self._environment.globals)
             return Code(jinja, used, pieces, shares)
         except TemplateSyntaxError as error:
-            self._tell(f"the template cannot be read: {error.message}", line_place(place, error.lineno))
+            self._tell(f"the template cannot be read: {error.message}", line_place(place, error.lineno), _SPELLING)
         except (SyntaxError, RecursionError, MemoryError):
             self._tell("the template is nested too deeply", place, "make a filter plugin or a table of it")
         return None

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Literal, TypeVar
 
-from leadsync.amocrm.catalogue import Catalogue, CustomField, NameNotFound, Pipeline
+from leadsync.amocrm.catalogue import SEE_FIELDS, Catalogue, CustomField, NameNotFound, Pipeline, User
+from leadsync.amocrm.near_users import near_user
 from leadsync.config.loader import LoadedMapping, Project
 from leadsync.config.models import ContactSection, LeadSection, Value
 from leadsync.errors import ConfigurationError, Problem
@@ -89,7 +90,15 @@ class _NameCheck:
     def _user(self, part: str, section: ContactSection | LeadSection) -> None:
         spot = self._spot((part, "responsible"), section.responsible)
         for text in spot.possible.texts:
-            self._try(spot, partial(self._catalogue.user, text.text), text)
+            self._try(spot, partial(self._user_named, text.text), text)
+
+    def _user_named(self, name: str) -> User:
+        try:
+            return self._catalogue.user(name)
+        except NameNotFound as error:
+            near = near_user(name.strip(), self._catalogue.users)
+            do = error.do if near is None else f"{near} {SEE_FIELDS}"
+            raise NameNotFound(error.what, do=do) from None
 
     def _stage(self, lead: LeadSection) -> None:
         spot = self._spot(("lead", "status"), lead.status)
