@@ -13,6 +13,7 @@ import orjson
 
 from leadsync.amocrm.catalogue import Catalogue
 from leadsync.config.loader import ConfiguredSource, LoadedMapping, Project
+from leadsync.config.reading import shown_path
 from leadsync.errors import ConfigurationError, Problem, RecordError
 from leadsync.mapping.condition import Condition
 from leadsync.mapping.mapper import Mapper
@@ -33,8 +34,10 @@ from leadsync.sync.spots import in_reading_order, mappings_of
 
 @dataclass(frozen=True, slots=True)
 class PreparedMapping:
-    """A mapping file made ready for this account: what it says, and how its names and texts are typed."""
+    """A mapping file made ready for this account: its name for people, what it says, and how its names and texts are
+    typed."""
 
+    name: str
     mapper: Mapper
     resolver: Resolver
 
@@ -94,7 +97,7 @@ class Intake:
         noted = Noted.from_bytes(b64decode(link.noted)) if link.noted else None
         talk, noted_then = talk_since(taken.record, noted)
         desired = taken.mapping.mapper.map(taken.record, talk)
-        self.missing.add(taken.record, desired.missing)
+        self.missing.add(taken.record, desired.missing, taken.mapping.name)
         noted_text = b64encode(noted_then.to_bytes()).decode()
         return Mapped(taken.key, taken.place, desired, noted_text, link, taken.mapping.resolver)
 
@@ -144,7 +147,7 @@ class Intakes:
             strip_emoji=file.amocrm.four_byte_characters == "strip",
             key_field=loaded.file.key_field if mapper.key_field is None else mapper.key_field,
         )
-        return PreparedMapping(mapper, resolver)
+        return PreparedMapping(shown_path(loaded.path), mapper, resolver)
 
 
 async def open_intakes(project: Project, mappers: Mapping[Path, Mapper], account: AccountNames) -> Intakes:

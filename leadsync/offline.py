@@ -22,6 +22,7 @@ from leadsync.config.loader import Project
 from leadsync.done import refusal
 from leadsync.errors import ConfigurationError, RecordError
 from leadsync.intake import Intake, Intakes, PreparedMapping, Skipped, account_problems, compile_mappings
+from leadsync.mapping.missing_keys import MissingKeys
 from leadsync.mapping.talk import Talk
 from leadsync.project import SANDBOX
 from leadsync.records import Record
@@ -62,9 +63,9 @@ class Offline:
         self._items: dict[int, NewItems] = {}
 
     @property
-    def warnings(self) -> list[str]:
-        """What looks like a slip, once all records are read."""
-        return self._intake.missing.warnings()
+    def missing(self) -> MissingKeys:
+        """Which data keys the records lacked, once all are read."""
+        return self._intake.missing
 
     async def records(self, selection: Selection) -> AsyncGenerator[OfflineRecord, None]:
         """The records one by one, with bounded memory. Raises ConfigurationError, StateUnavailable."""
@@ -95,7 +96,7 @@ class Offline:
             taken = self._intake.read(raw)
             key = taken.key
             desired = taken.mapping.mapper.map(taken.record, whole_talk(taken.record))
-            self._intake.missing.add(taken.record, desired.missing)
+            self._intake.missing.add(taken.record, desired.missing, taken.mapping.name)
             return OfflineRecord(key, "create", self._items_of(taken.mapping).of(desired))
         except Skipped as skipped:
             return OfflineRecord(str(skipped), "skipped")

@@ -222,6 +222,7 @@ class Pipeline:
         selection = Selection(limit, None if record is None else (record,), whole=saving is not None)
         plan = await plan_records(self.connections, steps, intake, selection, saving.add if saving else None)
         plan.warnings += [*await self._warnings(), *intake.missing.warnings(), *steps.taken_warnings()]
+        plan.missing = intake.missing.counts
         plan.warnings += await safety_warnings(self.connections, self._intakes.of(plan.source), selection)
         if saving is not None and (record is None or plan.records):
             saving.write(plan, self.project, self.connections.account.name, selection)
@@ -296,6 +297,7 @@ class Pipeline:
     async def _run(self, intake: Intake, selection: Selection, report: RunReport, check: Check | None = None) -> None:
         await run_records(self.connections, self.lanes, intake, selection, report, check)
         report.warnings += [*intake.missing.warnings(), *self.lanes.taken_warnings()]
+        report.missing = intake.missing.counts
 
     def _source(self, name: str | None) -> str:
         sources = self.project.sources

@@ -17,6 +17,7 @@ from leadsync.cli.output import ProgressBar, console, print_document, print_line
 from leadsync.cli.pieces import dumped, print_pieces
 from leadsync.config.loader import Project
 from leadsync.events import RecordsDone
+from leadsync.mapping.missing_keys import MissingKeys
 from leadsync.offline import AS_IF_NEW, OfflineRecord, open_offline
 from leadsync.planning import MOST_ROWS
 from leadsync.report import words
@@ -50,7 +51,7 @@ async def offline_plan(
                 printer.add(page)
                 if progress is not None:
                     progress(RecordsDone(len(page)))
-        return printer.end(offline.warnings)
+        return printer.end(offline.missing)
 
 
 async def _pages(records: AsyncIterator[OfflineRecord]) -> AsyncIterator[list[OfflineRecord]]:
@@ -93,9 +94,10 @@ class Printer:
         """Print the records, or keep them until the end."""
         self.plan.changes += [change for one in page for change in one.changes]
 
-    def end(self, warnings: Sequence[str]) -> Plan:
+    def end(self, missing: MissingKeys) -> Plan:
         """Print what is left; what has been counted."""
-        self.plan.warnings += warnings
+        self.plan.warnings += missing.warnings()
+        self.plan.missing = missing.counts
         self.plan.writes = sum(ceil(number / self._batch_size) for number in self._items.values())
         self.finish()
         return self.plan

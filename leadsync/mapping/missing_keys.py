@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from leadsync.records import Record
@@ -11,33 +13,42 @@ ENOUGH = 5
 """Records from which on `missing in all` says something."""
 
 
+@dataclass(slots=True)
+class _Asked:
+    """What one mapping file asked of its records."""
+
+    records: int = 0
+    missing: Counter[str] = field(default_factory=Counter)
+    present: set[str] = field(default_factory=set)
+
+
 class MissingKeys:
     """Counts, over a run, the data keys that were missing, and warns of those that no record had: likely a slip."""
 
     def __init__(self) -> None:
-        self._records = 0
-        self._missing: Counter[str] = Counter()
-        self._present: set[str] = set()
+        self._asked: dict[str, _Asked] = defaultdict(_Asked)
 
-    def add(self, record: Record, missing: tuple[str, ...]) -> None:
-        """One more record, with the dotted paths it lacked."""
-        self._records += 1
-        self._missing.update(missing)
-        self._present.update(f"metadata.{name}" for name in record.metadata)
-        self._present.update(record.extra)
+    def add(self, record: Record, missing: Iterable[str], mapping: str) -> None:
+        """One more record, with the dotted paths that this mapping file missed in it."""
+        asked = self._asked[mapping]
+        asked.records += 1
+        asked.missing.update(missing)
+        asked.present.update(f"metadata.{name}" for name in record.metadata)
+        asked.present.update(record.extra)
 
     @property
     def counts(self) -> dict[str, int]:
         """In how many records each key was missing."""
-        return dict(self._missing)
+        return dict(sum((asked.missing for asked in self._asked.values()), Counter[str]()))
 
     def warnings(self) -> list[str]:
-        """A sentence for each key that was missing in every record."""
-        if self._records < ENOUGH:
-            return []
-        return [self._warning(path) for path, count in self._missing.items() if count == self._records]
+        """A sentence for each key that was missing in every record of a mapping file."""
+        return [one for mapping, asked in self._asked.items() for one in _warnings(mapping, asked)]
 
-    def _warning(self, path: str) -> str:
-        near = get_close_matches(path, self._present, n=1)
-        hint = f"; the records have {near[0]!r}" if near else ""
-        return f"{path!r} was missing in all {self._records} records{hint}"
+
+def _warnings(mapping: str, asked: _Asked) -> Iterator[str]:
+    for path, count in asked.missing.items():
+        if count == asked.records >= ENOUGH:
+            near = get_close_matches(path, asked.present, n=1)
+            hint = f"; the records have {near[0]!r}" if near else ""
+            yield f"{path!r} was missing in all {count} records of {mapping}{hint}"

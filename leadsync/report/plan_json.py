@@ -20,6 +20,7 @@ joined          records that go into a lead which is there: {"key", "lead", "rea
 reasons         {KEY: why nothing is done for a record where one might expect it}
 refused         {"key", "place", "field", "reason", "do", "where"}: records that cannot go on
 warnings        sentences
+missing         {"metadata.city": 5}: in how many records a key of the data was missing that their mapping reads
 cost            {"requests", "seconds", "reads", "writes", "lookups"}: what a run would ask of amoCRM; `lookups` is how
                 people were found: {"pages", "searches"}, pages of the account's contacts and searches of it
 """
@@ -48,6 +49,7 @@ def plan_json(plan: Plan, *, requests_per_second: float) -> dict[str, Any]:
         "reasons": plan.reasons,
         "refused": [asdict(one) for one in plan.refused],
         "warnings": plan.warnings,
+        "missing": plan.missing,
         "cost": {
             "requests": plan.requests,
             "seconds": round(plan.requests / requests_per_second, 1),

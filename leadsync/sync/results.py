@@ -43,7 +43,7 @@ class Lookups:
 @dataclass(slots=True)
 class Plan:
     """What a run would do. `outcomes` counts records by what becomes of them; `reasons` says of keys why nothing is
-    done for them where one might expect it.
+    done for them where one might expect it; `missing` counts the records that lacked a data key the mapping reads.
 
     `requests` is what a run would ask of amoCRM: `reads` to look things up, as planning did, and `writes` to send the
     changes; `lookups` are the reads by which people were found. A run soon after is spared what planning has found out
@@ -60,6 +60,7 @@ class Plan:
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     refused: list[RefusedRow] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    missing: dict[str, int] = field(default_factory=dict)
     steps: Counter[Route] = field(default_factory=Counter)
     reads: int = 0
     writes: int = 0
@@ -81,7 +82,7 @@ class Plan:
 class RunReport:
     """What a run did. `created` and `updated` count `contacts`, `leads`, `notes`; `seconds` is its whole time.
 
-    `remarks` is what a person may want to know though nothing is wrong.
+    `remarks` is what a person may want to know though nothing is wrong; `missing` as in a Plan.
     """
 
     run_id: str
@@ -92,6 +93,7 @@ class RunReport:
     updated: Counter[str] = field(default_factory=Counter)
     refused: list[RefusedRow] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    missing: dict[str, int] = field(default_factory=dict)
     requests: Mapping[str, int] = field(default_factory=dict)
     throttled: int = 0
     seconds: float = 0.0
@@ -126,6 +128,7 @@ class RunReport:
             "refused": [asdict(one) for one in self.refused],
             "warnings": self.warnings,
             "remarks": self.remarks,
+            "missing": self.missing,
         }
 
 
