@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from leadsync.amocrm.catalogue import Catalogue
 from leadsync.amocrm.imagined import ImaginedCatalogue
 from leadsync.config.cases import SUFFIX, Cases
 from leadsync.config.loader import LoadedMapping, Project
@@ -30,24 +31,28 @@ class MappingBench:
     cases: Cases = field(default=Cases((), ()))
 
 
-def benches_of(project: Project) -> list[MappingBench]:
-    """Every mapping of a project, compiled once. Raises ConfigurationError with every mistake in their templates."""
+def benches_of(project: Project, catalogue: Catalogue | None = None) -> list[MappingBench]:
+    """Every mapping of a project, compiled once; texts are typed for an imagined account that has everything they
+    name, or for that of the `catalogue`. Raises ConfigurationError with every mistake in their templates.
+    """
     found: dict[Path, tuple[LoadedMapping, str]] = {}
     for name, source in project.sources.items():
         for value, loaded in source.mappings.items():
             found.setdefault(loaded.path, (loaded, value or name))
     mappers = compile_mappings(project)
     return [
-        MappingBench(shown_path(path), loaded, _bench(project, mappers[path], default_source))
+        MappingBench(
+            shown_path(path), loaded, _bench(project, mappers[path], default_source, catalogue or ImaginedCatalogue())
+        )
         for path, (loaded, default_source) in found.items()
     ]
 
 
-def _bench(project: Project, mapper: Mapper, default_source: str) -> Bench:
+def _bench(project: Project, mapper: Mapper, default_source: str, catalogue: Catalogue) -> Bench:
     file = project.file
     zone = ZoneInfo(file.defaults.timezone)
     strip = file.amocrm.four_byte_characters == "strip"
-    resolver = Resolver(ImaginedCatalogue(), country=file.defaults.country, zone=zone, strip_emoji=strip)
+    resolver = Resolver(catalogue, country=file.defaults.country, zone=zone, strip_emoji=strip)
 
     def check(desired: Desired) -> None:
         if desired.contact is not None:

@@ -11,8 +11,10 @@ from zoneinfo import ZoneInfo
 
 from leadsync.amocrm.catalogue import Catalogue
 from leadsync.amocrm.retry import RetryPolicy
+from leadsync.cli.benches import benches_of
 from leadsync.cli.error_document import problem_json
 from leadsync.cli.logins import DAY, WORDS, Login, Way, login_of, open_project, span
+from leadsync.cli.tried_talks import TriedTalks, try_talks
 from leadsync.config.cases import load_cases
 from leadsync.config.loader import Project
 from leadsync.errors import AmoCRMAPIError, AuthorizationRequired, ConfigurationError, LeadsyncError, Problem
@@ -89,7 +91,7 @@ class Check:
 LEVELS = {
     **dict.fromkeys(("files", "mappings", "tests"), Level.FILES),
     **dict.fromkeys(("names", "values"), Level.NAMES),
-    **dict.fromkeys(("redis", "memory", "secrets", "login", "amocrm"), Level.REACH),
+    **dict.fromkeys(("redis", "memory", "secrets", "login", "amocrm", "talks"), Level.REACH),
 }
 """The level of each check; the checks are shown in this order."""
 
@@ -154,7 +156,7 @@ class Checks:
                 self._add(Check("redis", Mark.GOOD, f"answers ({connections.place})"))
                 await self._check_memory(connections)
                 await self._check_seal(connections)
-                await self._check_account(connections)
+                await self._check_talks(connections, await self._check_account(connections))
         except LeadsyncError as error:
             self._add(Check.failed("redis", error))
 
@@ -170,18 +172,30 @@ class Checks:
         """Whether what lies in Redis is encrypted, and can be read."""
         self._add(_seal_check(connections.seal.is_on, await sealed_values(connections)))
 
-    async def _check_account(self, connections: Connections) -> None:
+    async def _check_account(self, connections: Connections) -> Catalogue | None:
+        """The account's login and names; what the account has, where it tells and the files fit it."""
+        catalogue = None
         try:
             catalogue = await read_catalogue(connections.client, connections.redis, connections.names)
         except (AuthorizationRequired, ConfigurationError) as error:
             self._add(Check.failed("login", error))
-            return
+            return None
         except AmoCRMAPIError as error:
             self._add(Check.failed("amocrm", error))
         else:
             self._add(Check("amocrm", Mark.GOOD, f"answers as account {catalogue.account.subdomain}"))
             self._check_names(connections.project, catalogue)
         self._add(_login_check(await login_of(connections), time.time()))
+        fits = Mark.BAD not in (self.done["names"].mark, self.done["values"].mark)
+        return catalogue if fits else None
+
+    async def _check_talks(self, connections: Connections, catalogue: Catalogue | None) -> None:
+        """Whether the mappings get along with talks that are there now."""
+        if self.done["mappings"].mark is not Mark.BAD:
+            try:
+                self._add(_talks_check(await try_talks(connections, benches_of(connections.project, catalogue))))
+            except ConfigurationError as error:
+                self._add(Check.failed("talks", error))
 
     def _check_names(self, project: Project, catalogue: Catalogue) -> None:
         good = "the account has everything the mappings name"
@@ -224,6 +238,17 @@ def _longer(login: Login) -> str:
     if login.way is Way.TOKEN:
         return "make a new long-lived token in the integration's card before that"
     return "every run renews it; after three months without one somebody must log in again"
+
+
+def _talks_check(tried: TriedTalks) -> Check:
+    name, number, refused = "talks", sum(tried.counts.values()), tried.refused.total()
+    nothing = f"no talk is found in {' and '.join(tried.empty)}" if tried.empty else ""
+    do = "if there should be some, correct its section in leadsync.yaml" if nothing else None
+    if not number:
+        return Check(name, Mark.SKIPPED, nothing, do=do)
+    text = f"{_counted(number, 'talk')} tried, {refused or 'none'} would be refused{nothing and f'; {nothing}'}"
+    problems = tuple(tried.problems)
+    return Check(name, Mark.WARNING if problems else Mark.GOOD, text, problems, do)
 
 
 def _counted(number: int, noun: str) -> str:

@@ -63,7 +63,7 @@ async def _find(
 
     Raises UnreadableRecord for the very record that is looked for by its place.
     """
-    async with aclosing(_raw_records(configured, context)) as found:
+    async with aclosing(raw_records(configured, context)) as found:
         async for raw in found:
             try:
                 record = raw.read()
@@ -76,7 +76,8 @@ async def _find(
     return None
 
 
-async def _raw_records(configured: ConfiguredSource, context: SourceContext) -> AsyncGenerator[RawRecord, None]:
+async def raw_records(configured: ConfiguredSource, context: SourceContext) -> AsyncGenerator[RawRecord, None]:
+    """What a source finds, not read yet; nothing is taken from a queue. Raises ConfigurationError, StateUnavailable."""
     plugin = plugins.load("sources", configured.section.type)
     source: Source = plugin(configured.name, configured.options, context)
     try:

@@ -33,6 +33,7 @@ HEADINGS = {Level.FILES: "Files", Level.NAMES: "Names against the account", Leve
 def command(offline: bool, format_: str, config: str | None) -> int:
     """Check the files, then the names in them against the account, then Redis, the login and amoCRM.
 
+    The first hundred talks of each source are put through the mappings, to see what a run would refuse.
     Everything that is wrong is shown at once, and the exit code is that of the first line that failed: 78 for the
     files and names, 77 when somebody must log in, 1 when something cannot be reached. Warnings (!) do not change it.
     Nothing is written to the CRM.

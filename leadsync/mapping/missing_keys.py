@@ -42,13 +42,14 @@ class MissingKeys:
         return dict(sum((asked.missing for asked in self._asked.values()), Counter[str]()))
 
     def warnings(self) -> list[str]:
-        """A sentence for each key that was missing in every record of a mapping file."""
-        return [one for mapping, asked in self._asked.items() for one in _warnings(mapping, asked)]
+        """A sentence for each slip."""
+        return [f"{mapping}: {what}" for mapping, what in self.slips()]
 
-
-def _warnings(mapping: str, asked: _Asked) -> Iterator[str]:
-    for path, count in asked.missing.items():
-        if count == asked.records >= ENOUGH:
-            near = get_close_matches(path, asked.present, n=1)
-            hint = f"; the records have {near[0]!r}" if near else ""
-            yield f"{path!r} was missing in all {count} records of {mapping}{hint}"
+    def slips(self) -> Iterator[tuple[str, str]]:
+        """Each key that was missing in every record of a mapping file: that file, and a sentence."""
+        for mapping, asked in self._asked.items():
+            for path, count in asked.missing.items():
+                if count == asked.records >= ENOUGH:
+                    near = get_close_matches(path, asked.present, n=1)
+                    hint = f"; the records have {near[0]!r}" if near else ""
+                    yield mapping, f"{path!r} was missing in all {count} records{hint}"

@@ -10,7 +10,7 @@ import yaml
 from tests.cli.terminal import run
 from tests.world import MAPPING, World, talk
 
-TOLD = "'metadata.citty' was missing in all 5 records of mapping.yaml; the records have 'metadata.city'"
+TOLD = "mapping.yaml: 'metadata.citty' was missing in all 5 records; the records have 'metadata.city'"
 ARGUMENTS = (("dry-run",), ("dry-run", "--offline"), ("run",))
 
 
