@@ -1,14 +1,14 @@
 """Masking: a real record made fit for a repository: who it is about is replaced, the same everywhere, the rest stays.
 
-A best effort: what is recognised is what the record itself calls a name, a phone, an e-mail, a login and the like, and
-what looks like a phone, an e-mail, a card or a handle in its texts. The same record always gives the same masked one.
+A best effort: what is recognised is what the record itself calls a name, a phone, an e-mail, a login and the like, what
+its mapping makes one of, and what looks like a phone, an e-mail, a card or a handle in its texts. The same record always gives the same masked one.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from leadsync.mapping.masked_names import NameMask
@@ -25,24 +25,27 @@ _SHORTEST = 3
 _KEPT_TEXTS = frozenset({"at", "role", "updated_at"})
 
 
-def mask_record(record: Mapping[str, Any], *, country: str) -> dict[str, Any]:
-    """The record (plain JSON data, in the shape of every source) with everything personal replaced.
+def mask_record(
+    record: Mapping[str, Any], *, country: str, known: Iterable[tuple[Kind, str]] = ()
+) -> dict[str, Any]:
+    """The record (plain JSON data, in the shape of every source) with everything personal replaced; `known` are texts
+    in it that are personal though their keys do not say so.
 
     Phones become valid ones of the same country, in the spelling they had; `country` reads those without a code.
     """
-    return _Mask(record, country).record()
+    return _Mask(record, country, known).record()
 
 
 class _Mask:
     """Learns first what is personal in the whole record, then replaces it wherever it stands, in one pass a text."""
 
-    def __init__(self, record: Mapping[str, Any], country: str) -> None:
+    def __init__(self, record: Mapping[str, Any], country: str, known: Iterable[tuple[Kind, str]]) -> None:
         self._record = record
         self._mails: dict[str, str] = {}
         self._words: dict[str, str] = {}
         self._names = NameMask()
         self._numbers = NumberMask(country, keep=str(record.get("budget") or ""))
-        self._learn()
+        self._learn([*_leaves(record, None), *known])
         self._pattern = self._compiled()
 
     def record(self) -> dict[str, Any]:
@@ -51,9 +54,9 @@ class _Mask:
 
     # Learning
 
-    def _learn(self) -> None:
+    def _learn(self, leaves: Iterable[tuple[Kind | None, str]]) -> None:
         texts = []
-        for kind, written in _leaves(self._record, None):
+        for kind, written in leaves:
             text = _plain(written)
             if kind is Kind.NAME:
                 self._names.learn(text)

@@ -8,15 +8,26 @@ from typing import Any
 
 from leadsync.mapping.desired import DesiredContact, DesiredLead, DesiredValue
 from leadsync.mapping.masking import mask_record
+from leadsync.mapping.personal_keys import Kind
+from leadsync.mapping.personal_targets import personal_texts
 from leadsync.mapping.trial import Bench, Outcome
 from leadsync.records import Message, Record
+
+_SOME_PHONE = "+79000000001"
 
 
 def recorded_case(record: Record, bench: Bench, *, country: str) -> dict[str, Any]:
     """The case of a record, as plain data for YAML: `name`, the masked `record`, and the whole outcome as `expect`."""
-    masked = mask_record(as_given(record), country=country)
+    given = as_given(record)
+    masked = mask_record(given, country=country, known=_known(given, bench))
     outcome = bench.run_raw(masked)
     return {"name": f"recorded: {outcome.key or masked['id']}", "record": masked, "expect": expectation(outcome)}
+
+
+def _known(given: Mapping[str, Any], bench: Bench) -> list[tuple[Kind, str]]:
+    """What the mapping makes a name or the like of; with a phone, for without one it makes no contact."""
+    desired = bench.run_raw({**given, "phone": given.get("phone") or _SOME_PHONE}).desired
+    return [] if desired is None else list(personal_texts(desired, given))
 
 
 def as_given(record: Record) -> dict[str, Any]:

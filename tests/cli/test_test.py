@@ -310,6 +310,37 @@ async def test_a_real_talk_becomes_a_case(world: World):
     assert world.requests() == []
 
 
+ODD = """\
+key: "{{ source }}:{{ id }}"
+contact:
+  name: "{{ metadata.who | first_name or 'Клиент из Telegram' }}"
+  phone: "{{ phone }}"
+  fields:
+    Telegram: "{{ metadata.tg }}"
+lead:
+  name: "Заявка от {{ metadata.who }}"
+  fields:
+    Источник: "{{ metadata.came_from }}"
+"""
+
+
+@pytest.mark.parametrize("phone", [PHONE, None])
+async def test_what_the_mapping_makes_a_name_of_is_masked(world: World, phone: str | None):
+    """A name and a login under keys that say nothing: they go wherever they stand, and the rest stays."""
+    (world.folder / "mapping.yaml").write_text(ODD, encoding="utf-8")
+    data = {"who": "Аглая Воронцова", "tg": "aglaya99", "came_from": "Telegram Bot"}
+    said = ("Это Аглая, для Воронцовой", "aglaya99 в телеграме, я клиент")
+    await world.store([talk("42", *said, user_name=None, phone=phone, metadata=data)])
+    assert (await run(world.folder, "test", "--record", "telegram:42")).code == 0
+    written = (world.folder / "mapping.tests.yaml").read_text(encoding="utf-8")
+    assert [secret for secret in ("аглая", "воронцов", "aglaya99") if secret in written.casefold()] == []
+    (case,) = yaml.safe_load(written)["tests"]
+    assert case["record"]["source"] == "telegram"
+    assert case["record"]["metadata"]["came_from"] == "Telegram Bot"
+    assert case["record"]["messages"][1]["text"].endswith(" в телеграме, я клиент")
+    assert (await run(world.folder, "test")).code == 0
+
+
 async def test_a_case_is_put_behind_what_stands_in_the_file(world: World):
     """Comments and cases that a person wrote stay as they are, byte for byte."""
     await world.store([personal_talk()])
