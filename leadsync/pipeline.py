@@ -254,7 +254,9 @@ class Pipeline:
         selection = applying.selection if applying else Selection(limit, None if record is None else (record,))
         limits = Limits.of(self.project, max_new_leads, max_changed_share)
         async with self._reported(intake.source.name) as report:
-            check = partial(check_safety, self.connections, self._intakes.of(intake.source.name), selection, limits)
+            options = {"plan": plan} if plan else {"source": source, "record": record, "limit": limit}
+            counting = self._intakes.of(intake.source.name)
+            check = partial(check_safety, self.connections, counting, selection, limits, options=options)
             if applying is None:
                 await self._run(intake, selection, report, check)
             else:

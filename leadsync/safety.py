@@ -6,11 +6,13 @@ says something else about everybody (`max_changed_share`). The CRM is not asked 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from heapq import heappush, heapreplace
 from math import ceil
+from shlex import quote
+from types import MappingProxyType
 from zlib import crc32
 
 from leadsync.chunks import Chunk, Selection, raw_records, read_chunks, read_record
@@ -89,9 +91,12 @@ async def check_safety(
     selection: Selection,
     limits: Limits,
     everything: Sequence[Chunk] | None = None,
+    *,
+    options: Mapping[str, object] = MappingProxyType({}),
 ) -> None:
     """Raise StartRefused when a run would pass one of its limits; it names the key to change and the flag to pass.
 
+    `options` are those of the command line that this run was begun with: the same command with the flag goes through.
     `everything` are all chunks of the run, where they are few enough to be in memory already. `intake` must be one of
     its own: what it counts of missing keys is not the run's.
     """
@@ -102,12 +107,14 @@ async def check_safety(
     names = counted.exceeded(limits)
     if names:
         said = "\n  and ".join(_said(name, counted, limits) for name in names)
-        flags = " ".join(_flag(name, counted) for name in names)
+        given = [f"--{name} {quote(str(value))}" for name, value in options.items() if value is not None]
+        flags = " ".join([*given, *(_flag(name, counted) for name in names)])
+        fewer = "" if options.get("plan") else "; --limit N takes fewer records"
         raise StartRefused(
             f"this run would {said}",
             where="\n  and ".join(_place(connections.project, name, limits) for name in names),
             do=f"look at `leadsync dry-run`; if that is what you want, use\n    leadsync run {flags}\n"
-            f"  or raise {' and '.join(names)}; --limit N takes fewer records",
+            f"  or raise {' and '.join(names)}{fewer}",
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import sys
 from typing import Any
 
@@ -169,6 +170,23 @@ async def test_limits_name_their_key_and_their_flag(world: World) -> None:
     assert seen.code == 0
     assert "a run would be refused: it would make 2 new leads; the limit is 1" in seen.out
     assert (await run(world.folder, "run", "--max-new-leads", "2")).code == 0
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--record", "telegram:1"], ["--plan", "a plan.json"], ["--source", "redis-dialogs", "--limit", "1"]]
+)
+async def test_the_command_that_is_named_does_the_same_run(world: World, arguments: list[str]) -> None:
+    """A plan, a source or a record that was refused goes through with the command of the refusal, which names it."""
+    world.write(safety={"max_new_leads": 0})
+    await world.store(TALKS)
+    assert (await run(world.folder, "dry-run", "--out", "a plan.json")).code == 0
+    refused = await run(world.folder, "run", *arguments)
+    assert refused.code == 4
+    (command,) = [line.strip() for line in refused.err.splitlines() if line.startswith("    leadsync ")]
+    assert shlex.split(command)[2:-2] == arguments
+    assert ("--limit N" in refused.err) == ("--plan" not in arguments)
+    assert (await run(world.folder, *shlex.split(command)[1:])).code == 0
+    assert len(world.leads()) == (2 if "--plan" in arguments else 1)
 
 
 async def test_a_changed_share_and_its_flag(world: World) -> None:
