@@ -134,7 +134,7 @@ class Checks:
         tables = project.file.tables
         doubts = [problem for one in mappings_of(project) for problem in doubtful_names(one, tables)]
         if doubts and not problems:
-            self._add(Check("mappings", Mark.WARNING, _counted(len(doubts), "doubtful name"), tuple(doubts)))
+            self._add(Check("mappings", Mark.WARNING, _counted(len(doubts), "name in doubt"), tuple(doubts)))
         self._check_cases(project)
 
     def _check_cases(self, project: Project) -> None:
@@ -202,7 +202,7 @@ class Checks:
         self._add(Check.of_problems("names", name_problems(project, catalogue), "name that cannot be used", good))
         warnings = name_warnings(project, catalogue)
         if warnings and self.done["names"].mark is Mark.GOOD:
-            self._add(Check("names", Mark.WARNING, _counted(len(warnings), "doubtful name"), tuple(warnings)))
+            self._add(Check("names", Mark.WARNING, _counted(len(warnings), "name in doubt"), tuple(warnings)))
         zone = account_zone(catalogue, ZoneInfo(project.file.defaults.timezone))
         problems = value_problems(project, catalogue, zone)
         self._add(

@@ -25,7 +25,7 @@ from leadsync.report.line import Line
 from leadsync.report.plan_html import plan_html
 from leadsync.report.plan_json import change_json, plan_json
 from leadsync.report.plan_markdown import plan_markdown
-from leadsync.report.plan_text import change_lines, refused_lines
+from leadsync.report.plan_text import Told, change_lines, refused_lines
 from leadsync.sync.results import Plan
 
 PAGE = 200
@@ -111,6 +111,7 @@ class TextPrinter(Printer):
 
     def begin(self, notes: Sequence[str]) -> None:
         self._has_styles = console().is_terminal
+        self._told: Told = {}
         print_lines(Text(note, style="cyan" if note == AS_IF_NEW else "dim") for note in notes)
 
     def show(self, page: Sequence[OfflineRecord]) -> None:
@@ -121,7 +122,7 @@ class TextPrinter(Printer):
 
     def _lines(self, one: OfflineRecord) -> Iterator[Line]:
         if one.refused is not None:
-            yield from refused_lines(one.refused)
+            yield from refused_lines(one.refused, self._told)
         elif one.changes:
             yield Line(words.visible(one.key), style="bold")
             for change in one.changes:

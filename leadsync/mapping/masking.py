@@ -1,7 +1,8 @@
 """Masking: a real record made fit for a repository: who it is about is replaced, the same everywhere, the rest stays.
 
 A best effort: what is recognised is what the record itself calls a name, a phone, an e-mail, a login and the like, what
-its mapping makes one of, and what looks like a phone, an e-mail, a card or a handle in its texts. The same record always gives the same masked one.
+its mapping makes one of, and what looks like a phone, an e-mail, a card or a handle in its texts. The same record
+always gives the same masked one.
 """
 
 from __future__ import annotations
@@ -25,9 +26,7 @@ _SHORTEST = 3
 _KEPT_TEXTS = frozenset({"at", "role", "updated_at"})
 
 
-def mask_record(
-    record: Mapping[str, Any], *, country: str, known: Iterable[tuple[Kind, str]] = ()
-) -> dict[str, Any]:
+def mask_record(record: Mapping[str, Any], *, country: str, known: Iterable[tuple[Kind, str]] = ()) -> dict[str, Any]:
     """The record (plain JSON data, in the shape of every source) with everything personal replaced; `known` are texts
     in it that are personal though their keys do not say so.
 

@@ -148,8 +148,7 @@ def _explained(error: Exception, values: Mapping[str, Any], tables: Container[st
     """What happened, and what to do about it."""
     if isinstance(error, UnknownNameError):
         name = str(error.message)
-        near = nearest(name, (known for known in values if known != name))
-        meant = f"the table '{name}', in quotes" if name in tables else f"`{near}`" if near else None
+        meant = _meant(name, values, tables)
         either = f"did you mean {meant}? Otherwise " if meant else ""
         do = f"{either}correct the name, or allow for its absence: `{name} | default('')`"
         return f"`{name}` is neither a field of every record nor in this one", do
@@ -167,6 +166,17 @@ def _explained(error: Exception, values: Mapping[str, Any], tables: Container[st
     reason = next((text for kind, text in _REASONS if isinstance(error, kind)), "an expression fails")
     do = "allow for what this record does not have: `| default(…)`; try it with `leadsync dry-run --record KEY`"
     return f"{reason} ({type(error).__name__})", do
+
+
+def _meant(name: str, values: Mapping[str, Any], tables: Container[str]) -> str | None:
+    """What an unknown name was surely meant to be; it is repeated, and nothing else of the record's own data."""
+    if name in tables:
+        return f"the table '{name}', in quotes"
+    data = values.get("metadata")
+    if isinstance(data, Mapping) and name in data:
+        return f"`metadata.{name}`"
+    near = nearest(name, (known for known in values if known != name))
+    return f"`{near}`" if near else None
 
 
 class Compiler:

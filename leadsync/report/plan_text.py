@@ -21,20 +21,26 @@ LONGEST_VALUE = 2000
 _name = lru_cache(maxsize=1024)(words.one_line)
 """Names of fields are the same in every record."""
 
+Told = dict[tuple[str | None, ...], str]
+"""Reasons of refusals that were printed, each with the key of the record where it stands."""
+
 SIGNS = {"create": ("+", "green"), "update": ("~", "yellow")}
 
 
 def plan_lines(plan: Plan, *, requests_per_second: float, zone: tzinfo = UTC, verbose: bool = False) -> Iterator[Line]:
     """The whole plan, line by line; `verbose` says of every value where it comes from. Times are told in `zone`."""
+    told: Told = {}
     for diff in record_diffs(plan):
-        yield from diff_lines(diff, zone=zone, verbose=verbose)
+        yield from diff_lines(diff, zone=zone, verbose=verbose, told=told)
         if not diff.refused:
             yield Line()
     yield from summary_lines(plan, requests_per_second)
 
 
-def diff_lines(diff: RecordDiff, *, zone: tzinfo = UTC, verbose: bool = False) -> Iterator[Line]:
-    """Everything about one record, under its key; a refused one in a line of its own."""
+def diff_lines(
+    diff: RecordDiff, *, zone: tzinfo = UTC, verbose: bool = False, told: Told | None = None
+) -> Iterator[Line]:
+    """Everything about one record, under its key; a refused one in a line of its own, its reason once in all `told`."""
     if diff.changes or diff.kept or diff.joined or diff.reason:
         yield Line(words.one_line(diff.key), style="bold")
     for joined in diff.joined:
@@ -48,7 +54,7 @@ def diff_lines(diff: RecordDiff, *, zone: tzinfo = UTC, verbose: bool = False) -
     if diff.reason:
         yield Line("  = ", style="dim").append(diff.reason)
     for row in diff.refused:
-        yield from refused_lines(row)
+        yield from refused_lines(row, told)
 
 
 def change_lines(change: Change, *, verbose: bool = False) -> Iterator[Line]:
@@ -108,10 +114,16 @@ def kept_lines(kept: Kept, *, verbose: bool = False) -> Iterator[Line]:
         yield Line(f"          {words.one_line(words.source_of(kept.origin))}", style="dim")
 
 
-def refused_lines(row: RefusedRow) -> Iterator[Line]:
-    """A refused record: where, why, and what to do."""
+def refused_lines(row: RefusedRow, told: Told | None = None) -> Iterator[Line]:
+    """A refused record: where, why and what to do; or which one was refused for the same, where that is `told`."""
     key = words.one_line(row.key)
-    yield Line(f"  ✗ {key}", style="bold red").append(f"  {row.field}" if row.field else "", style="red")
+    title = Line(f"  ✗ {key}", style="bold red").append(f"  {row.field}" if row.field else "", style="red")
+    same = (row.field, row.reason, None if row.where == row.place else row.where, row.do)
+    first = key if told is None else told.setdefault(same, key)
+    if first != key:
+        yield title.append(f"  (as {first})", style="not bold dim")
+        return
+    yield title
     yield Line(f"      {row.reason}")
     if row.where:
         yield Line(f"      at {row.where}", style="dim")

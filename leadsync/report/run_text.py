@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from leadsync.report import words
 from leadsync.report.line import Line
-from leadsync.report.plan_text import refused_lines
+from leadsync.report.plan_text import Told, refused_lines
 from leadsync.report.record_diff import in_key_order
 from leadsync.sync.results import RunReport
 
@@ -16,8 +16,9 @@ MOST_REFUSED = 20
 
 def run_lines(report: RunReport) -> Iterator[Line]:
     """The whole report, line by line."""
+    told: Told = {}
     for row in in_key_order(report.refused)[:MOST_REFUSED]:
-        yield from refused_lines(row)
+        yield from refused_lines(row, told)
     if len(report.refused) > MOST_REFUSED:
         yield Line(f"  … and {len(report.refused) - MOST_REFUSED} more", style="red")
     if report.refused:

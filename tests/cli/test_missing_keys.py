@@ -26,7 +26,7 @@ async def with_a_slip(world: World, records: int) -> None:
 
 
 async def test_a_key_that_no_record_of_a_mapping_has_is_told(world: World) -> None:
-    """Whatever other mappings the run has: with the file and the nearest key, and not the one that some records have."""
+    """Whatever other mappings the run has: with file and nearest key; one that some records have is not told."""
     await with_a_slip(world, records=5)
     for arguments in ARGUMENTS:
         ended = await run(world.folder, *arguments)

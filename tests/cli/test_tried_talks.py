@@ -63,6 +63,20 @@ async def test_what_a_run_would_refuse_is_told(world: World, changes: Mapping[st
     assert said.startswith("✓") == (orjson.loads(refused.out)["refused"] == [])
 
 
+async def test_a_reason_is_told_once(world: World) -> None:
+    """Where many talks are refused for the same, plan and run tell why with the first, and name it at the rest."""
+    world.write({**MAPPING, "lead": {**LEAD, "name": "{{ klient }}"}})
+    await world.store([talk("1"), talk("2"), talk("3")])
+    await world.redis.set("dialog:4", "no JSON")
+    for arguments in (["dry-run"], ["dry-run", "--offline"], ["run"]):
+        lines = (await run(world.folder, *arguments)).out.splitlines()
+        refused = [line for line in lines if line.startswith("  ✗ ")]
+        assert sum("`klient` is neither" in line for line in lines) == 1, arguments
+        first = next(line.split()[1] for line in refused if line.endswith("  lead.name"))
+        assert sum(line.endswith(f"  lead.name  (as {first})") for line in refused) == 2
+        assert len(refused) == 4
+
+
 async def test_a_key_that_no_talk_has_is_told(world: World) -> None:
     """A slip inside the data refuses nothing and is seen all the same."""
     world.write({**MAPPING, "lead": {**LEAD, "tags": ["{{ metadata.citty }}"]}})

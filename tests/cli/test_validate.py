@@ -312,6 +312,17 @@ async def test_a_doubtful_name_is_a_warning(world):
     assert world.writes() == []
 
 
+async def test_doubts_are_counted(world):
+    """One name, two names."""
+    for fields, said in (
+        ({"Город": "{{ usr_name }}"}, "1 name in doubt"),
+        ({"Город": "{{ emal }}{{ phon }}"}, "2 names in doubt"),
+    ):
+        world.write(with_lead(fields=fields))
+        ended = await run(world.folder, "validate", "--offline")
+        assert f"  ! mappings  {said}" in ended.out.splitlines()
+
+
 async def test_says_whether_secrets_are_encrypted(world):
     """Without a key as with one, with what is not encrypted yet, and with a key that does not fit: that is 78."""
     keys = [Fernet.generate_key().decode() for _ in range(2)]

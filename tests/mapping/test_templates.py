@@ -170,13 +170,21 @@ def test_an_unknown_name_is_a_mistake(tmp_path: Path, template: str) -> None:
     assert str(error.where).endswith("mapping.yaml:4:5")
     assert error.do is not None
     assert "did you mean `user_name`" in error.do
+    assert "Тайна" not in str(error)
+
+
+def test_a_name_that_stands_in_the_data_is_told_with_its_path(tmp_path: Path) -> None:
+    """`{{ city }}` for `{{ metadata.city }}`: the whole path is named, also where another name is like it."""
+    error = failure(tmp_path, "{{ _id }}")
+    assert error.do is not None
+    assert error.do.startswith("did you mean `metadata._id`? Otherwise correct the name")
 
 
 def test_a_table_without_quotes_is_told_as_one(tmp_path: Path) -> None:
     """A name that is a table's wants quotes, and is not taken for a slip in some name of the record."""
     error = failure(tmp_path, "{{ source | lookup(source_names) }}")
-    assert error.do is not None and error.do.startswith("did you mean the table 'source_names', in quotes?")
-    assert "Тайна" not in str(error)
+    assert error.do is not None
+    assert error.do.startswith("did you mean the table 'source_names', in quotes?")
 
 
 def test_an_unknown_name_without_a_neighbour(tmp_path: Path) -> None:
