@@ -11,7 +11,7 @@ from leadsync.sync.resolve import Value
 NEW = "new"
 EMPTY = "was empty"
 DEFAULT = "was amoCRM's default"
-TALK = "the talk says otherwise now"
+SAID = "the talk or the mapping changed"
 MAPPING = "the mapping says otherwise now"
 OVERWRITE = "the mapping says overwrite"
 
@@ -36,7 +36,7 @@ def why_set(value: Value, current: str | None, wrote: str | None) -> str:
         return OVERWRITE if current else EMPTY
     if not is_as_written(current or "", wrote):
         return OVERWRITE
-    return MAPPING if value.origin is not None and is_constant(value.origin) else TALK
+    return MAPPING if value.origin is not None and is_constant(value.origin) else SAID
 
 
 def why_kept(slot: str, current: str | None, wrote: Mapping[str, str], owner: str) -> str:

@@ -248,6 +248,25 @@ BAD_FILES = {
 }
 
 
+CASES = "mapping.tests.yaml"
+
+BAD_CASES = {
+    "a folder": Bad(lambda folder: (folder / CASES).mkdir(), (f"{CASES}: this is a folder, not a file",)),
+    "a picture": Bad(whole(b"\x89PNG\r\n\x1a\n\0\0", CASES), (f"{CASES}:1:1: byte 0x89 is not UTF-8",)),
+    "Windows-1251": Bad(whole("tests: Заявка\n".encode("cp1251"), CASES), (f"{CASES}:1:8: byte 0xC7 is not UTF-8",)),
+    "fifty megabytes": Bad(fifty_megabytes(CASES), (f"{CASES}: the file has 52428800 bytes",)),
+    "an alias bomb": Bad(whole(bomb(), CASES), (f"{CASES}:5:", "the values here grow to more than 100000")),
+    "a tab": Bad(whole("tests:\n\t- name: x\n", CASES), (f"{CASES}:2:1: a tab stands where YAML wants spaces",)),
+    "a key that stands twice": Bad(
+        whole("tests:\n- name: a\n  name: b\n", CASES), (f"{CASES}:3:3: the key name stands twice",)
+    ),
+    "a variable that is not set": Bad(
+        whole('tests:\n- record: {id: "${NOBODY}"}\n  expect: {key: x}\n', CASES),
+        (f"{CASES}:2:17: the variable NOBODY is not set",),
+    ),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Listening:
     """A project whose Redis and amoCRM are sockets that hear who knocks."""
@@ -319,6 +338,15 @@ async def test_a_bad_file_is_told_and_nothing_is_asked(name: str, listening: Lis
     before = listening.files()
     for arguments in COMMANDS:
         check(await run(listening.folder, *arguments), bad, listening, before)
+
+
+@pytest.mark.parametrize("name", BAD_CASES)
+async def test_a_bad_file_of_cases_is_told(name: str, listening: Listening) -> None:
+    """The file beside a mapping is read as carefully: by the commands that read it, and nothing else is touched."""
+    BAD_CASES[name].spoil(listening.folder)
+    before = listening.files()
+    for arguments in (("validate", "--offline"), ("test",)):
+        check(await run(listening.folder, *arguments), BAD_CASES[name], listening, before)
 
 
 @pytest.mark.parametrize("name", ["fifty megabytes of YAML", "an alias bomb", "a template that includes itself"])

@@ -121,7 +121,7 @@ async def test_stage_rule_names_its_line(world: World) -> None:
     rule, _, rest = reasons(plan)["lead"].partition("; ")
     assert rule.startswith("stage rule ")
     assert rule.endswith(f"mapping.yaml:{line}")
-    assert rest == "the talk says otherwise now"
+    assert rest == "the talk or the mapping changed"
 
 
 async def test_each_field_says_why(world: World) -> None:
@@ -145,7 +145,7 @@ async def test_each_field_says_why(world: World) -> None:
     plan = await planned(world, talk("1", budget=60, metadata={"city": "Омск"}))
     assert {name: (one.before, one.why) for name, one in fields_of(plan, "lead").items()} == {
         "name": ("Заявка: -", "the mapping says otherwise now"),
-        "price": ("50", "the talk says otherwise now"),
+        "price": ("50", "the talk or the mapping changed"),
         "Город": (None, "was empty"),
         "Бюджет": ("77", "the mapping says overwrite"),
         "responsible": ("Анна", "was amoCRM's default"),
