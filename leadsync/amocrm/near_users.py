@@ -15,8 +15,8 @@ MOST = 3
 def near_user(name: str, users: Iterable[User]) -> str | None:
     """The nearest active user as the beginning of an advice; None when nobody comes close, or has that very name.
 
-    A first name, a surname or what stands before the @ is near enough. Only for what a file of the project says: a
-    record's own text is not to be repeated.
+    A first name, a surname or what stands before the @ is near enough, also as a word of a longer name. Only for what a
+    file of the project says: of a record's own text nothing is told.
     """
     known = list(users)
     if any(name in (str(one.id), one.name.strip()) or name.lower() == one.email.lower() for one in known):
@@ -26,7 +26,8 @@ def near_user(name: str, users: Iterable[User]) -> str | None:
     for one in known:
         for text in _spellings(one, is_mail=bool(at)) if one.is_active else ():
             spelled[text].append(one)
-    near = nearest(before, spelled)
+    words = set(folded(before).split())
+    near = nearest(before, spelled) or next((one for one in spelled if folded(one) in words), None)
     if near is None:
         return None
     found = list(dict.fromkeys(spelled[near]))

@@ -22,6 +22,7 @@ USERS = (
         ("смирнова", "did you mean «Анна Смирнова» (a.smirnova@example.com, id 1)?"),
         ("смирнов", "did you mean «Анна Смирнова» (a.smirnova@example.com, id 1)?"),
         ("Котов", "did you mean «Анна Котова» (kotova@example.com, id 2)?"),
+        ("Пётр Петрович Невский", "did you mean «Пётр Орлов» (id 3)?"),
         ("Петр Орлов", "write «Пётр Орлов» (id 3), upper and lower case and spaces count;"),
         ("kotovа@example.com", "did you mean «Анна Котова» (kotova@example.com, id 2)?"),
         ("smirnova@other.example", "did you mean «Анна Смирнова» (a.smirnova@example.com, id 1)?"),
