@@ -133,7 +133,9 @@ def refused_lines(row: RefusedRow, told: Told | None = None) -> Iterator[Line]:
 
 def summary_lines(plan: Plan, requests_per_second: float) -> Iterator[Line]:
     """The counts, and what a run would cost."""
-    if not plan.changes and not plan.refused:
+    if not plan.records:
+        yield Line(f"no talk is found in {plan.source}: is it empty, or wrong in leadsync.yaml?", style="yellow")
+    elif not plan.changes and not plan.refused:
         yield Line(f"no changes ({words.counted(plan.records, 'record')} looked at)", style="green")
     elif plan.outcomes["unchanged"]:
         yield Line(f"  = {plan.outcomes['unchanged']} unchanged", style="dim")

@@ -107,6 +107,8 @@ async def test_a_source_without_talks_is_told(world: World) -> None:
     assert told(await run(world.folder, "validate")) == (
         "- talks no talk is found in slip what to do: if there should be some, correct its section in leadsync.yaml"
     )
+    planned = (await run(world.folder, "dry-run")).out.splitlines()
+    assert planned[0] == "no talk is found in slip: is it empty, or wrong in leadsync.yaml?"
     world.write(sources={"slip": other, "talks": {**other, "match": "dialog:*"}})
     assert told(await run(world.folder, "validate")).startswith(
         "✓ talks 1 talk tried, none would be refused; no talk is found in slip what to do: "
