@@ -7,7 +7,7 @@ import logging
 import time
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -51,7 +51,10 @@ COUNTED = {"contact": "contacts", "lead": "leads", "note": "notes"}
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What all who work for one account in this process have in common. `settle` is in seconds (sync.recover)."""
+    """What all who work for one account in this process have in common. `settle` is in seconds (sync.recover).
+
+    `computing` is held while records are mapped: side by side each would only be later on the wire.
+    """
 
     connections: Connections
     account: AccountNames
@@ -59,6 +62,7 @@ class Shared:
     contacts: ContactList
     rebuild: Rebuild
     settle: float = SETTLE
+    computing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Steps:
@@ -76,6 +80,7 @@ class Steps:
         self._account = shared.account
         self._claims = claims
         self._rebuild = shared.rebuild
+        self._computing = shared.computing
         self._turn = asyncio.Lock()  # claims are this process's: two tasks of it would both hold one
         holding = claims if promises is None else None
         filters = catalogue.account.is_api_filter_enabled
@@ -168,8 +173,19 @@ class Steps:
             links |= await load_links(redis, names, unknown)
         links |= await self._noted_again([one for one in taken if links[one.key].restored], links)
         await self._account.settle()
-        known, wished = self._account.readings, list[Wish | RecordPlan]()
-        missed: dict[int, Mapped] = {}
+        known = self._account.readings
+        async with self._computing:
+            wished, missed = await self._mapped(intake, taken, links)
+        if missed and await self._account.renew(known):
+            for number, mapped in missed.items():
+                wished[number] = _wished(mapped)
+        return [one for one in wished if isinstance(one, Wish)], [one for one in wished if isinstance(one, RecordPlan)]
+
+    async def _mapped(
+        self, intake: Intake, taken: Sequence[Taken], links: Mapping[str, Link]
+    ) -> tuple[list[Wish | RecordPlan], dict[int, Mapped]]:
+        """What records want, or why they are refused; beside it, by their number, those that miss a name."""
+        wished, missed = list[Wish | RecordPlan](), dict[int, Mapped]()
         async for number, one in in_breaths(enumerate(taken)):
             try:
                 mapped = intake.map(one, links[one.key])
@@ -180,10 +196,7 @@ class Steps:
                 wished.append(RecordPlan(one.key, one.place, "failed", refusal=error))
             except (ArithmeticError, LookupError, TypeError, ValueError) as error:
                 wished.append(RecordPlan(one.key, one.place, "failed", refusal=_stumbled(error)))
-        if missed and await self._account.renew(known):
-            for number, mapped in missed.items():
-                wished[number] = _wished(mapped)
-        return [one for one in wished if isinstance(one, Wish)], [one for one in wished if isinstance(one, RecordPlan)]
+        return wished, missed
 
     async def _noted_again(self, taken: Sequence[Taken], links: Mapping[str, Link]) -> dict[str, Link]:
         """Links that came back from the account, with what its notes say of their talks."""

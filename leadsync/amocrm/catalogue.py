@@ -275,15 +275,15 @@ _ADAPTER = TypeAdapter(_Kept)
 
 async def load(client: AmoCRMClient) -> Catalogue:
     """Read the whole catalogue from the account: one request each for the account, fields, pipelines and users."""
-    account = await client.account()  # alone: what is wrong with the login is told once
     try:
         async with asyncio.TaskGroup() as group:
+            account = group.create_task(client.account())
             fields = [group.create_task(_fields_of(client, entity)) for entity in ENTITIES]
             pipelines, users = group.create_task(client.pipelines()), group.create_task(client.users())
     except ExceptionGroup as failed:
         raise failed.exceptions[0] from None
     return Catalogue(
-        account=Account.of(account),
+        account=Account.of(account.result()),
         fields=tuple(field for found in fields for field in found.result()),
         pipelines=tuple(Pipeline.of(raw) for raw in pipelines.result()),
         users=tuple(User.of(raw) for raw in users.result()),
