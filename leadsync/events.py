@@ -79,9 +79,9 @@ class Warned:
 
 @dataclass(frozen=True, slots=True)
 class StateChanged:
-    """A service that follows its sources can work again, or cannot for a while.
+    """A service can work again, or cannot for a while.
 
-    `state` is one of follow.states.State: working, crm unavailable, redis unavailable, source unavailable, banned,
+    `state` is one of troubles.State: working, crm unavailable, redis unavailable, source unavailable, banned,
     forbidden, login needed, draining; `why` is what an error said, without any value of a record.
     """
 

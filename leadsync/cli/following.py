@@ -13,9 +13,9 @@ from leadsync.config.loader import Project, load_project
 from leadsync.events import Event, StateChanged, Warned
 from leadsync.follow.crew import Left
 from leadsync.follow.service import Service
-from leadsync.follow.states import State
 from leadsync.safety import Limits
 from leadsync.sync.results import RunReport
+from leadsync.troubles import State
 
 _DOING = {
     State.WORKING: "following",

@@ -11,32 +11,12 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 
-from leadsync.errors import (
-    AmoCRMAPIError,
-    AmoCRMBanned,
-    AmoCRMForbidden,
-    AuthorizationRequired,
-    LeadsyncError,
-    StateUnavailable,
-)
+from leadsync.errors import AmoCRMAPIError, AmoCRMBanned, LeadsyncError
 from leadsync.events import Event, Listener, RequestFinished, StateChanged
+from leadsync.troubles import State, state_of
 
 logger = logging.getLogger("leadsync.follow")
-
-
-class State(StrEnum):
-    """What a service is doing, in the words of StateChanged."""
-
-    WORKING = "working"
-    CRM = "crm unavailable"
-    REDIS = "redis unavailable"
-    SOURCE = "source unavailable"
-    BANNED = "banned"
-    FORBIDDEN = "forbidden"
-    LOGIN = "login needed"
-    DRAINING = "draining"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +26,6 @@ class Pauses:
     first: float = 1.0
     longest: float = 30.0
     banned: float = 300.0
-
-
-_STATES: tuple[tuple[type[LeadsyncError], State], ...] = (
-    (AmoCRMBanned, State.BANNED),
-    (AmoCRMForbidden, State.FORBIDDEN),
-    (AuthorizationRequired, State.LOGIN),
-    (AmoCRMAPIError, State.CRM),
-    (StateUnavailable, State.REDIS),
-)
-
-
-def state_of(error: LeadsyncError) -> State | None:
-    """The state an error puts a service into; None for one that no waiting cures."""
-    return next((state for kind, state in _STATES if isinstance(error, kind)), None)
 
 
 class Gate:
