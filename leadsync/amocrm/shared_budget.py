@@ -3,6 +3,7 @@
     {prefix}budget    next    the first free slot           share     part of the rate left by the last 429
                       last    the slot given out last       slowed    when that was
                       quiet   nobody goes before it: what a 429 asked for
+                      period  the running stretch of time   given     slots given out in it    before   in the last one
 
 Moments are microseconds of Redis's own clock, so that machines whose clocks differ agree. A process holds one slot at
 a time (two, when a request came late and waits again): first come, first served, however many wait in one of them; who
@@ -36,6 +37,9 @@ SLOWEST = 1.0
 BRIEF = 0.02
 """Seconds: after a longer wait for its slot a process asks whether somebody has met a 429 meanwhile."""
 
+PERIOD = 10.0
+"""Seconds of a stretch of time in which slots are counted, for people and metrics."""
+
 LONGEST_ROOM = 10.0
 """Seconds of the schedule that one request takes at most, where Redis is far away or the machine overloaded."""
 
@@ -62,6 +66,13 @@ elseif tonumber(held[5]) < mine or free > math.max(now, quiet) + 100 * interval 
   free = now + 7 * interval
 end
 local slot = math.ceil(math.max(now, free, quiet))
+local period = math.floor(now / {PERIOD * SECOND:.0f})
+local counted = redis.call('HMGET', KEYS[1], 'period', 'given')
+if tonumber(counted[1]) ~= period then
+  local before = tonumber(counted[1]) == period - 1 and counted[2] or '0'
+  redis.call('HSET', KEYS[1], 'period', number(period), 'before', before, 'given', '0')
+end
+redis.call('HINCRBY', KEYS[1], 'given', 1)
 redis.call('HSET', KEYS[1], 'next', number(slot + interval + room), 'last', number(slot))
 redis.call('PEXPIRE', KEYS[1], number((slot - now + interval + room) / 1000 + {2 * RECOVERY * 1000:.0f}))
 return {{slot, now}}

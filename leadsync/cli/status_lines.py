@@ -11,9 +11,12 @@ from zoneinfo import ZoneInfo
 from rich.text import Text
 
 from leadsync.cli.logins import WORDS, Login, login_json, span
-from leadsync.figures import Figures, Waiting
+from leadsync.figures import Figures
 from leadsync.state.sizes import Size
+from leadsync.state.standing import Standing
 from leadsync.state.workers import Worker
+from leadsync.troubles import State
+from leadsync.waiting import Waiting
 
 KINDS = {
     "link": "links of records to leads",
@@ -51,9 +54,13 @@ def status_lines(status: Status, zone: ZoneInfo) -> Iterator[Text]:
     figures = status.figures
     yield _row("account", status.account)
     yield _row("login", _login(status), "red" if status.login.is_needed(figures.at) else "")
+    if figures.standing is not None:
+        yield _row("service", *_standing(figures.standing, zone))
     yield _row("pace", *_pace(figures))
     yield _row("workers", _workers(figures.workers))
     yield _row("contacts", _index(figures))
+    for name, queue in figures.queues.items():
+        yield _row("queue", *_queue(name, queue, zone))
     yield _row("batches", *_batches(figures.batches, zone))
     yield _row("refused", *_refused(figures.refused, zone))
     yield _row("redis", f"{status.place}, {'encrypted' if status.sealed else 'not encrypted'}")
@@ -81,13 +88,26 @@ def _login(status: Status) -> str:
     return text
 
 
+def _standing(standing: Standing, zone: ZoneInfo) -> tuple[str, str]:
+    text = f"{standing.state} since {_when(standing.since, zone)}"
+    return f"{text}: {standing.why}" if standing.why else text, "" if standing.state == State.WORKING else "red"
+
+
+def _queue(name: str, queue: Waiting | None, zone: ZoneInfo) -> tuple[str, str]:
+    if queue is None:
+        return f"{name} does not answer", "red"
+    if queue.since is None:
+        return f"{name}: nothing waits", ""
+    return f"{name}: {_number(queue.count)} waiting, the oldest since {_when(queue.since, zone)}", ""
+
+
 def _pace(figures: Figures) -> tuple[str, str]:
     pace = figures.pace
     if pace.quiet:
         return f"nothing is sent for {span(pace.quiet)} more, as amoCRM asked", "yellow"
     if pace.slowed is not None:
         return f"{pace.share:.0%} of the rate: amoCRM put us off {span(pace.slowed)} ago", "yellow"
-    return "the whole rate", ""
+    return f"the whole rate, {figures.used:.0%} of it used" if figures.used >= 0.01 else "the whole rate", ""
 
 
 def _workers(workers: Sequence[Worker]) -> str:
@@ -191,13 +211,15 @@ def status_json(status: Status) -> dict[str, Any]:
         "account": status.account,
         "login": login_json(status.login, figures.at)
         | {"token_age": None if figures.token_issued is None else round(figures.at - figures.token_issued)},
-        "pace": asdict(figures.pace),
+        "service": None if figures.standing is None else asdict(figures.standing),
+        "pace": {**asdict(figures.pace), "rate": figures.rate, "used": round(figures.used, 4)},
         "workers": [asdict(one) for one in figures.workers],
         "contact_index": {
             "whole": figures.index.whole,
             "entries": figures.entries,
             "checked_ago": round(figures.index.now - figures.index.checked, 3) if figures.index.whole else None,
         },
+        "queues": {name: None if queue is None else asdict(queue) for name, queue in figures.queues.items()},
         "batches": asdict(figures.batches),
         "refused": asdict(figures.refused),
         "redis": {

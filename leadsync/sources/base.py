@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from redis.asyncio import Redis
 
 from leadsync.records import Record
+from leadsync.waiting import Waiting
 
 PAGE = 500
 """Raw records of a page at most, where the source does not say otherwise."""
@@ -138,6 +139,13 @@ class Source(ABC):
     async def accepted(self, places: Sequence[str]) -> None:
         """The CRM has these records, or they are kept as refused: a queue lets go of them. Raises StateUnavailable."""
         return
+
+    async def queue(self) -> Waiting | None:
+        """What waits for any worker, and since when; None from a source that is no queue. Nothing is taken.
+
+        Raises StateUnavailable.
+        """
+        return None
 
     async def aclose(self) -> None:
         """Let go of what the source opened by itself."""

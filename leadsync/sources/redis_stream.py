@@ -16,6 +16,7 @@ from leadsync.sources.redis_access import open_own, source_errors
 from leadsync.sources.stream_entries import StreamEntry
 from leadsync.sources.stream_group import ConsumerGroup, Entry
 from leadsync.tasks import end_tasks
+from leadsync.waiting import Waiting
 
 RIGHTS = "XREADGROUP, XACK, XCLAIM, XPENDING, XINFO and XGROUP on the stream, and EVAL"
 
@@ -113,6 +114,12 @@ class RedisStream(Source):
         """Let go of these entries. Raises StateUnavailable."""
         with source_errors(self.name, RIGHTS):
             await self._group.accept([_id_of(one) for one in places])
+
+    async def queue(self) -> Waiting:
+        """Entries that nobody was given yet, and those that somebody has and did not accept."""
+        with source_errors(self.name, RIGHTS):
+            count, oldest = await self._group.waiting()
+        return Waiting(count, None if oldest is None else int(oldest.partition(b"-")[0]) / 1000)
 
     async def aclose(self) -> None:
         """Give back what was not accepted, so that another worker takes it at once."""

@@ -65,6 +65,9 @@ for at = 2, #ARGV, 2 do
 end
 """
 
+MOST_COUNTED = 1000
+"""Entries that are counted one by one, where Redis does not know their number."""
+
 Entry = tuple[bytes, dict[bytes, bytes]]
 """An entry's id and its fields; no fields: it was deleted while somebody had it."""
 
@@ -145,6 +148,21 @@ class ConsumerGroup:
                 return [one["message_id"] for one in pending], group["last-delivered-id"]
         return [], b"0-0"
 
+    async def waiting(self) -> tuple[int, bytes | None]:
+        """How many entries are not accepted yet, given to somebody or not, and the id of the oldest.
+
+        Where entries were deleted from the middle, those nobody was given are counted up to MOST_COUNTED.
+        """
+        for group in await self._groups():
+            if group["name"] == self._group.encode():
+                pending: Any = await self._redis.xpending(self._stream, self._group)
+                last, lag = group["last-delivered-id"].decode(), group.get("lag")
+                new = await self.between(f"({last}", "+", 1 if lag is not None else MOST_COUNTED)
+                oldest = [one for one in (pending["min"], *(id for id, _ in new[:1])) if one]
+                return pending["pending"] + (len(new) if lag is None else lag), min(oldest, key=_order, default=None)
+        first = await self.between("-", "+", 1)
+        return (await self._redis.xlen(self._stream), first[0][0]) if first else (0, None)
+
     async def _groups(self) -> Any:
         return await self._redis.xinfo_groups(self._stream) if await self._redis.exists(self._stream) else []
 
@@ -174,6 +192,10 @@ def _is_dead(consumer: bytes, idle: float) -> bool:
 def _entry(raw: Any) -> Entry:
     id, fields = raw
     return id, dict(zip(fields[::2], fields[1::2], strict=True))
+
+
+def _order(id: bytes) -> tuple[int, ...]:
+    return tuple(map(int, id.split(b"-")))
 
 
 def _digest(talk: str) -> str:

@@ -189,3 +189,37 @@ async def test_the_index_is_told(world: World) -> None:
     await world.store([talk("x", phone="+79161234567")])
     found = await rows(world)
     assert found["contacts"].startswith("0 phones and e-mails listed, up to date ")
+
+
+async def test_what_is_spent_of_the_rate(world: World) -> None:
+    """The requests of the last seconds are counted over all processes, and told as a part of the rate."""
+    one, other = (SharedBudget(world.redis, NAMES.prefix, 1000) for _ in range(2))
+    for _ in range(100):
+        await one.wait()
+        await other.wait()
+    counted = await world.redis.hmget(NAMES.name("budget"), "given", "before")
+    assert sum(map(int, counted)) == 200
+    assert 0 < (await pace_of(world.redis, NAMES.prefix)).spent <= 20
+    assert 0 < (await json_of(world))["pace"]["used"] <= 0.02
+    assert re.fullmatch(r"the whole rate, [12]% of it used", (await rows(world))["pace"])
+    await world.redis.hincrby(NAMES.name("budget"), "period", -2)
+    assert (await pace_of(world.redis, NAMES.prefix)).spent == 0
+
+
+async def test_a_queue_is_told(world: World) -> None:
+    """What waits in a stream is counted with its time, given to somebody or not; a source that is away is said so."""
+    away = {"type": "redis-stream", "stream": "t", "mapping": "mapping.yaml", "url": "redis://127.0.0.1:1/0"}
+    world.write(sources={"talks": {"type": "redis-stream", "stream": "talks", "mapping": "mapping.yaml"}, "far": away})
+    assert (await rows(world))["queue"] in ("talks: nothing waits", "far does not answer")
+    first = await world.redis.xadd("talks", {"record": "{}"}, id="1700000000500-1")
+    await world.redis.xadd("talks", {"record": "{}"}, id="1700000000500-12")
+    await world.redis.xadd("talks", {"record": "{}"})
+    assert (await json_of(world))["queues"] == {"talks": {"count": 3, "since": 1700000000.5}, "far": None}
+    await world.redis.xgroup_create("talks", "leadsync", id="0")
+    await world.redis.xreadgroup("leadsync", "somebody", {"talks": ">"}, count=2)
+    assert (await json_of(world))["queues"]["talks"] == {"count": 3, "since": 1700000000.5}
+    await world.redis.xack("talks", "leadsync", first)
+    assert (await json_of(world))["queues"]["talks"] == {"count": 2, "since": 1700000000.5}
+    out = (await run(world.folder, "status")).out
+    assert "queue     talks: 2 waiting, the oldest since 15.11.2023 01:13" in out
+    assert "queue     far does not answer" in out
