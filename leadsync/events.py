@@ -90,9 +90,26 @@ class StateChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldBack:
+    """A push was not brought in because of a trouble that passes; `state` is one of troubles.State, `why` what an error
+    said, without any value of a record."""
+
+    state: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookCalled:
+    """Somebody was told of a change of state, or (`delivered` is false) could not be told."""
+
+    delivered: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RecordFinished:
-    """A record of a followed source is done with. `outcome` is what became of it: create, update, unchanged, skipped,
-    failed; `seconds` is the time since it was written, or found where nobody knows when that was."""
+    """A record is done with that was followed, or pushed (`source` is then "push"). `outcome` is what became of it:
+    create, update, unchanged, skipped, failed; `seconds` is the time since it was written or pushed, or found where
+    nobody knows when it was written."""
 
     source: str
     outcome: str
@@ -118,6 +135,8 @@ Event = (
     | RecordRefused
     | Warned
     | StateChanged
+    | HeldBack
+    | WebhookCalled
     | RecordFinished
     | Backlog
 )

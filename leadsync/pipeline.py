@@ -21,7 +21,7 @@ from leadsync.chunks import Selection
 from leadsync.config.loader import Project, load_project
 from leadsync.done import Done, refusal, refused_of
 from leadsync.errors import ConfigurationError, LeadsyncError, RecordError, StateUnavailable
-from leadsync.events import Listener, Warned, ignore
+from leadsync.events import HeldBack, Listener, RecordFinished, Warned, ignore
 from leadsync.explaining.explanation import Explanation
 from leadsync.explaining.gathering import Gathering
 from leadsync.intake import Intake, Skipped, Taken, compile_mappings, keepable, open_intakes
@@ -47,6 +47,7 @@ from leadsync.sync.freshness import Freshness
 from leadsync.sync.rebuild import Rebuild, Rebuilt
 from leadsync.sync.recover import SETTLE
 from leadsync.sync.results import Plan, PushResult, RefusedRow, RequestCounter, RunReport
+from leadsync.troubles import state_of
 
 logger = logging.getLogger("leadsync")
 
@@ -162,8 +163,19 @@ class Pipeline:
             return push_result(await self._push(record, patience))
 
     async def _push(
-        self, record: Mapping[str, Any] | Record, patience: float | None = None, source: str | None = None
+        self,
+        record: Mapping[str, Any] | Record,
+        patience: float | None = None,
+        source: str | None = None,
+        since: float | None = None,
     ) -> Done:
+        """Bring one record in that came now, or at `since` (unix seconds), and tell what became of it."""
+        began = time.time() if since is None else since
+        done = await self._bring(record, patience, source)
+        self.connections.listeners(RecordFinished(PUSHED, done.outcome, max(0.0, time.time() - began)))
+        return done
+
+    async def _bring(self, record: Mapping[str, Any] | Record, patience: float | None, source: str | None) -> Done:
         try:
             read = record if isinstance(record, Record) else self._read_pushed(record)
             intake = self._intakes.for_record(read, source)
@@ -175,6 +187,8 @@ class Pipeline:
         try:
             return await self._pushes.push(intake, taken, patience)
         except LeadsyncError as error:
+            if (state := state_of(error)) is not None:
+                self.connections.listeners(HeldBack(state, error.what))
             await self._keep_failed(intake, taken, error)
             row = RefusedRow(taken.key, taken.place, None, error.what, error.do)
             return Done(taken.key, taken.place, "failed", refused=[row], remedy=error.remedy)
@@ -281,7 +295,7 @@ class Pipeline:
         await self._run(self._intakes.of(source), selection, report)
 
     async def _push_kept(self, refused: Refused) -> Done:
-        return await self._push(refused.record or {}, source=refused.source)
+        return await self._push(refused.record or {}, source=refused.source, since=refused.at)
 
     @asynccontextmanager
     async def _reported(self, source: str) -> AsyncIterator[RunReport]:

@@ -61,6 +61,11 @@ def _base_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _secret_address(secret: SecretStr) -> SecretStr:
+    _address(secret.get_secret_value())
+    return secret
+
+
 def _secret_keys(secret: SecretStr) -> SecretStr:
     keys = keys_in(secret.get_secret_value())
     wrong = [number for number, key in enumerate(keys, 1) if not is_key(key)]
@@ -99,6 +104,9 @@ class Settings(BaseSettings):
     leadsync_api_key: SecretStr | None = Field(default=None, description="what callers of the HTTP service must show")
     leadsync_secret_key: Annotated[SecretStr, AfterValidator(_secret_keys)] | None = Field(
         default=None, description="encrypts tokens and refused records in Redis; several, with commas, for a rotation"
+    )
+    leadsync_webhook: Annotated[SecretStr, AfterValidator(_secret_address)] | None = Field(
+        default=None, description="is called when a service gets into trouble, out of it, or needs a login"
     )
 
     @classmethod

@@ -6,7 +6,6 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
-from prometheus_client.exposition import choose_encoder
 from pydantic import BaseModel, Field
 
 from leadsync.web.answering import OK
@@ -76,6 +75,6 @@ class Health:
         return JSONResponse(found.model_dump(), 200 if found.ready else 503)
 
     async def metrics(self, request: Request) -> Response:
-        """What the service counts, in the format of Prometheus."""
-        encode, media_type = choose_encoder(request.headers.get("accept", ""))
-        return Response(encode(self._service.metrics), headers={"Content-Type": media_type})
+        """What the service counts and what Redis holds, in the format of Prometheus; without Redis, what it counts."""
+        content, media_type = await self._service.metrics.page(request.headers.get("accept", ""))
+        return Response(content, headers={"Content-Type": media_type})

@@ -12,24 +12,28 @@ from typing import Any, Self
 from uuid import uuid4
 
 from fastapi import Request
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client import CollectorRegistry
 
 from leadsync.amocrm.retry import RetryPolicy
 from leadsync.amocrm.wire import Timeouts
 from leadsync.config.loader import Project, load_project
-from leadsync.errors import ConfigurationError, LeadsyncError, Remedy, StateUnavailable
-from leadsync.events import Listener, ignore
+from leadsync.errors import AmoCRMUnavailable, ConfigurationError, LeadsyncError, Remedy, StateUnavailable
+from leadsync.events import Listener, RecordFinished, ignore
 from leadsync.intake import keepable
+from leadsync.opened import Opened
 from leadsync.pipeline import Pipeline
 from leadsync.project import Connections, Listeners, connect
 from leadsync.pushes import PUSHED, pushed_place
+from leadsync.seeing.instruments import Instruments
+from leadsync.seeing.metrics import Metrics, process_registry
+from leadsync.seeing.notices import Notices
 from leadsync.state.refused import Refused
 from leadsync.sync.recover import SETTLE
 from leadsync.sync.results import PushResult
-from leadsync.web.answering import Answering
+from leadsync.web.answering import PROBE, Answering
 from leadsync.web.guarded import check_key
-from leadsync.web.opened import Opened
 from leadsync.web.problems import said, unavailable
+from leadsync.web.recovering import Recovering
 
 logger = logging.getLogger("leadsync.web")
 
@@ -54,8 +58,8 @@ class Service:
     """What the routes work with. Use as an async context manager; it can be opened again after its end.
 
     `project` is a loaded one, or its file, or None for the one that every command would take. `metrics` is what
-    `/metrics` shows; without it, what the process needs. `patience` is in seconds; `retry`, `timeouts` and `settle` are
-    the pipeline's.
+    `/metrics` shows beside our own; without it, what the process needs. `patience` is in seconds; `retry`, `timeouts`
+    and `settle` are the pipeline's.
     """
 
     def __init__(
@@ -69,8 +73,9 @@ class Service:
         timeouts: Timeouts | None = None,
         settle: float = SETTLE,
     ) -> None:
-        self.metrics = metrics or _process_metrics()
         self.patience = patience
+        self._instruments = Instruments()
+        self.metrics = Metrics([self._instruments.registry, metrics or process_registry()], self.connections)
         self._given = project
         self._listener = listener
         self._retry, self._timeouts, self._settle = retry, timeouts, settle
@@ -85,12 +90,17 @@ class Service:
         given = self._given
         self._project = project = given if isinstance(given, Project) else load_project(Path(given) if given else None)
         self.answering = Answering(self)
-        listeners = Listeners(self._listener)
-        listeners.add(self.answering)
+        self._listeners = listeners = Listeners(self._listener)
+        self.recovering = Recovering(self._look, listeners)
+        notices = Notices(project, self.connections, listeners)
+        for listener in (self.answering, self._instruments, notices, self.recovering):
+            listeners.add(listener)
         self._connections = Opened(lambda: connect(project, listeners, retry=ONCE, timeouts=QUICK))
         self._pipeline = Opened(lambda: self._made(project, listeners))
         self._stack.push_async_callback(self._close)
         try:
+            await self._stack.enter_async_context(notices)
+            await self._stack.enter_async_context(self.recovering)
             await self._open()
         except BaseException:
             await self._stack.aclose()
@@ -112,6 +122,15 @@ class Service:
             raise
         except (LeadsyncError, TimeoutError) as error:
             logger.warning("the service is not ready: %s", _reason(error))
+            self.recovering.failed(_trouble(error))
+        else:
+            self.recovering.worked()
+
+    async def _look(self) -> None:
+        """Whether a push would come through. Raises what stands in its way, TimeoutError."""
+        async with asyncio.timeout(PROBE):
+            await self.pipeline()
+            await (await self.connections()).client.account(())
 
     async def _close(self) -> None:
         await self._pipeline.aclose()
@@ -143,6 +162,7 @@ class Service:
         """What waited for a login need not wait until somebody tries again."""
         self._pipeline.try_again()
         self.answering.forget()
+        self.recovering.look_now()
 
     def give_up(self) -> None:
         """Answer the pushes under way now; their records are kept."""
@@ -174,6 +194,8 @@ class Service:
                     async with asyncio.timeout(self.patience):
                         pipeline = await self.pipeline()
                 except (LeadsyncError, TimeoutError) as error:
+                    self.recovering.failed(_trouble(error))
+                    self._listeners(RecordFinished(PUSHED, "failed", time.monotonic() - began))
                     return await self._kept(record, error)
                 left = self.patience - (time.monotonic() - began)
                 return await pipeline.push(record, patience=max(left, 0.0))
@@ -194,16 +216,13 @@ class Service:
         return PushResult(False, None, None, message, remedy)
 
 
+def _trouble(error: Exception) -> LeadsyncError:
+    return error if isinstance(error, LeadsyncError) else AmoCRMUnavailable(_reason(error))
+
+
 def _reason(error: Exception) -> str:
     return said(error) if isinstance(error, LeadsyncError) else "amoCRM did not answer in time"
 
 
 def _not_kept(reason: str) -> PushResult:
     return PushResult(False, None, None, f"{reason}: the record is not kept, push it again", Remedy.WAIT)
-
-
-def _process_metrics() -> CollectorRegistry:
-    registry = CollectorRegistry()
-    for collector in (ProcessCollector, PlatformCollector, GCCollector):
-        collector(registry=registry)
-    return registry

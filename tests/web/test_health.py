@@ -9,8 +9,8 @@ from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.parser import text_string_to_metric_families
 
 from leadsync.events import RequestFinished
+from leadsync.opened import AGAIN, Opened
 from leadsync.web.answering import FRESH, Answering
-from leadsync.web.opened import AGAIN, Opened
 from tests.web.serving import LEADS, app_for, bearer, bot, serving, with_key
 from tests.world import World
 
