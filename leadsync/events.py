@@ -118,7 +118,8 @@ class RecordFinished:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """So many records of a followed source wait in this process now, the oldest for `age` seconds."""
+    """So many records of a followed source wait in this process now; the oldest of them and of those under way is `age`
+    seconds old."""
 
     source: str
     records: int

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+from pydantic import SecretStr
+
+from leadsync.cli.addresses import Address, check_address
 from leadsync.cli.endings import Terminated
 from leadsync.cli.output import error_console
 from leadsync.config.loader import Project, load_project
 from leadsync.events import Event, StateChanged, Warned
 from leadsync.follow.crew import Left
 from leadsync.follow.service import Service
+from leadsync.follow.watch import Watch
+from leadsync.project import Listeners
 from leadsync.safety import Limits
 from leadsync.sync.results import RunReport
 from leadsync.troubles import State
@@ -35,8 +41,9 @@ def follow(
     drain: float,
     max_new_leads: int | None = None,
     max_changed_share: float | None = None,
+    metrics: Address | None = None,
 ) -> RunReport:
-    """Follow a source, or all, until a signal comes; SIGHUP reads the files again.
+    """Follow a source, or all, until a signal comes; SIGHUP reads the files again. `metrics` are shown at an address.
 
     Raises ConfigurationError and StartRefused at the beginning; KeyboardInterrupt or Terminated after a second signal,
     and when what was under way took longer than `drain` seconds.
@@ -50,10 +57,15 @@ def follow(
 
     project = load()  # what is wrong with the files is told before anything begins
     sources = [source] if source else list(project.sources)
-    service = Service(load, [source] if source else [], listener=Telling(sources), limits=limits, drain=drain)
+    key = project.settings.leadsync_api_key
+    if metrics is not None:
+        check_address(metrics, key)
+    watch, listeners = Watch(project), Listeners(Telling(sources))
+    listeners.add(watch)
+    service = Service(load, [source] if source else [], listener=listeners, limits=limits, drain=drain)
     told: list[signal.Signals] = []
     try:
-        report = asyncio.run(_until_told(service, told))
+        report = asyncio.run(_until_told(service, _watched(watch, metrics, key), told))
     except asyncio.CancelledError:
         raise _ending(told) from None
     _say_left(service.left)
@@ -62,7 +74,21 @@ def follow(
     return report
 
 
-async def _until_told(service: Service, told: list[signal.Signals]) -> RunReport:
+@asynccontextmanager
+async def _watched(watch: Watch, metrics: Address | None, key: SecretStr | None) -> AsyncIterator[None]:
+    """Let machines see what goes on in the block."""
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(watch)
+        if metrics is not None:
+            from leadsync.cli.watching import shown  # noqa: PLC0415 - FastAPI is slow, and not needed without it
+
+            await stack.enter_async_context(shown(watch, metrics, key))
+        yield
+
+
+async def _until_told(
+    service: Service, watched: AbstractAsyncContextManager[None], told: list[signal.Signals]
+) -> RunReport:
     task = asyncio.current_task()
     assert task is not None
 
@@ -77,7 +103,8 @@ async def _until_told(service: Service, told: list[signal.Signals]) -> RunReport
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end, number)
     loop.add_signal_handler(signal.SIGHUP, service.reload)
-    return await service.run()
+    async with watched:
+        return await service.run()
 
 
 def _ending(told: Sequence[signal.Signals]) -> KeyboardInterrupt:

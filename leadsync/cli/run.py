@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from leadsync.cli.addresses import Address, address_of
 from leadsync.cli.main_task import run_async
 from leadsync.cli.options import check_found, format_option, project_options, selection_options
 from leadsync.cli.output import ProgressBar, print_json, print_lines
@@ -23,6 +24,13 @@ def _seconds(ctx: click.Context, parameter: click.Parameter, text: str | None) -
         return None if text is None else seconds_of(text)
     except ValueError as error:
         raise click.BadParameter(f"{text!r} is {error}") from None
+
+
+def _address(ctx: click.Context, parameter: click.Parameter, text: str | None) -> Address | None:
+    try:
+        return None if text is None else address_of(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no address such as 9108 or 127.0.0.1:9108") from None
 
 
 @click.command("run")
@@ -47,6 +55,12 @@ def _seconds(ctx: click.Context, parameter: click.Parameter, text: str | None) -
     metavar="TIME",
     callback=_seconds,
     help="With --follow: how long SIGTERM or Ctrl-C waits for what is under way.  [default: 30s]",
+)
+@click.option(
+    "--metrics",
+    metavar="[HOST:]PORT",
+    callback=_address,
+    help="With --follow: show /metrics (Prometheus), /health and /ready there; without HOST on this machine only.",
 )
 @format_option("text", "json")
 @project_options
@@ -75,14 +89,15 @@ def command(
       leadsync run --format json > report.json
       leadsync dry-run --out plan.json && leadsync run --plan plan.json
       leadsync run --max-changed-share 0.9
-      leadsync run --follow
+      leadsync run --follow --metrics 9108
     """
     chosen = {"source": source, "limit": limit, "record": record}
     following, drain = more.pop("follow"), more.pop("drain")
     if following:
         return _follow({**chosen, **more}, config, 30.0 if drain is None else drain, format_)
-    if drain is not None:
-        raise click.UsageError("--drain goes with --follow only")
+    alone = {"--drain": drain, "--metrics": more.pop("metrics")}
+    if wrong := [name for name, value in alone.items() if value is not None]:
+        raise click.UsageError(f"{wrong[0]} goes with --follow only")
     if more["plan"] is not None:
         _alone(chosen)
     report = run_async(_run({**chosen, **more}, config))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from leadsync.chunks import CHUNK, read_record
 from leadsync.done import Done
 from leadsync.errors import AmoCRMAPIError
-from leadsync.events import Backlog, RecordFinished
+from leadsync.events import RecordFinished
 from leadsync.follow.feed import Feed
 from leadsync.follow.inbox import Item
 from leadsync.follow.pace import Pace
@@ -75,6 +75,7 @@ class Bringing:
                 self.sending -= 1
                 self._busy -= batch.keys
                 batch.feed.inbox.give_back(list(batch.items.values()))
+                batch.feed.tell_backlog()
                 self.woken.set()
 
     async def _something(self, number: int) -> None:
@@ -169,5 +170,3 @@ class Bringing:
             if one.outcome == "failed":
                 feed.refusals.add(item.mark)
             tell(RecordFinished(feed.name, one.outcome, max(0.0, now - item.since)))
-        oldest = feed.inbox.oldest
-        tell(Backlog(feed.name, len(feed.inbox.waiting), 0.0 if oldest is None else max(0.0, now - oldest)))

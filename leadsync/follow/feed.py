@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing
 
 from leadsync.errors import ConfigurationError, RecordError, StateUnavailable
-from leadsync.events import Listener, RecordsRead, Warned
+from leadsync.events import Backlog, Listener, RecordsRead, Warned
 from leadsync.follow.inbox import Inbox, Item
 from leadsync.follow.refusals import Refusals
 from leadsync.follow.settling import Settling
@@ -118,7 +118,14 @@ class Feed:
                     new.append(Item(raw, mark, raw.written_at() or time.time()))
             if new:
                 self._listener(RecordsRead(len(new)))
+                self.tell_backlog(new)
             await self.inbox.put(new)
+
+    def tell_backlog(self, more: Sequence[Item] = ()) -> None:
+        """Tell what waits, with what is about to be put in."""
+        times = [one.since for one in more] + ([] if self.inbox.oldest is None else [self.inbox.oldest])
+        age = max(0.0, time.time() - min(times)) if times else 0.0
+        self._listener(Backlog(self.name, len(self.inbox.waiting) + len(more), age))
 
     def _forget(self, raw: RawRecord) -> None:
         if self._settling is not None:

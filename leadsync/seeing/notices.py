@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -86,12 +85,16 @@ class Notices:
         self._telling = asyncio.create_task(self._tell_all())
         return self
 
-    async def __aexit__(self, *exc: object) -> None:
-        """Tell what waits to be told, within FAREWELL."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(FAREWELL):
-                await self._queue.join()
-        await end_tasks([self._telling])
+    async def __aexit__(self, kind: type[BaseException] | None, *exc: object) -> None:
+        """Tell what waits to be told, within FAREWELL; nothing any more when the end is not a regular one."""
+        try:
+            if kind is None:
+                async with asyncio.timeout(FAREWELL):
+                    await self._queue.join()
+        except TimeoutError:
+            logger.warning("the end does not wait for a change of state that could not be told yet")
+        finally:
+            await end_tasks([self._telling])
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, StateChanged):
