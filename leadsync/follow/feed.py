@@ -68,7 +68,10 @@ class Feed:
         return 0 if self._settling is None else len(self._settling)
 
     async def read(self) -> None:
-        """Read for ever; a source that does not answer is asked again. Raises ConfigurationError before all else."""
+        """Read for ever; a source that does not answer is asked again.
+
+        Raises ConfigurationError before all else, StateUnavailable when our own Redis does not answer.
+        """
         pause = 0.0
         while True:
             try:
@@ -81,6 +84,7 @@ class Feed:
             except (StateUnavailable, ConfigurationError) as error:
                 if isinstance(error, ConfigurationError) and not self._has_read:
                     raise
+                await self.seen.check()  # without our own Redis nothing goes on, and that is what there is to tell
                 self._gate.source(self.name, error.what)
             pause = min(self._pauses.longest, max(self._pauses.first, 2 * pause))
             await asyncio.sleep(pause)

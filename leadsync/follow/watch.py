@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from types import TracebackType
 from typing import Self
 
 from leadsync.amocrm.retry import RetryPolicy
@@ -42,13 +43,19 @@ class Watch:
         """Whether records go in that are written now."""
         return self.state == State.WORKING
 
+    async def told(self) -> None:
+        """Return when everybody was told of every change that was met so far, or could not be told."""
+        await self._notices.told()
+
     async def __aenter__(self) -> Self:
         self._stack.push_async_callback(self._redis.aclose)
         await self._stack.enter_async_context(self._notices)
         return self
 
-    async def __aexit__(self, *exc: object) -> None:
-        await self._stack.aclose()
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.__aexit__(kind, error, trace)
 
     async def _connections(self) -> Connections:
         self._redis.try_again()  # who asks has waited already

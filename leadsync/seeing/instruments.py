@@ -95,7 +95,8 @@ class Instruments:
         self._waiting.labels(event.source).set(event.records)
         since = time.time() - event.age
         # Asked when it is shown: nothing is told while everything waits, and its age grows.
-        self._age.labels(event.source).set_function(lambda: max(0.0, time.time() - since) if event.records else 0.0)
+        waits = event.records or event.age
+        self._age.labels(event.source).set_function(lambda: max(0.0, time.time() - since) if waits else 0.0)
 
     def _become(self, now: str) -> None:
         for state in State:

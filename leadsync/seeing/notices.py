@@ -30,7 +30,7 @@ PATIENCE = 3.0
 """Seconds in which Redis is asked whether somebody has told already."""
 
 FAREWELL = 5.0
-"""Seconds in which the end waits for calls that are under way."""
+"""Seconds in which the end waits for calls that are under way, where nobody says otherwise."""
 
 MOST = 50
 """Changes that wait to be told; of more the oldest are not."""
@@ -59,7 +59,8 @@ class Change:
 class Notices:
     """A listener. Use as an async context manager; nothing it does keeps anybody waiting.
 
-    Without LEADSYNC_WEBHOOK only Redis learns of a change. `listener` hears of the calls.
+    Without LEADSYNC_WEBHOOK only Redis learns of a change. `listener` hears of the calls, `farewell` is
+    for how many seconds the end waits for them.
     """
 
     def __init__(
@@ -80,21 +81,26 @@ class Notices:
         self._last: State | None = None
         self._alone = False
         self._number = UNKNOWN
+        self.farewell = FAREWELL
 
     async def __aenter__(self) -> Self:
         self._telling = asyncio.create_task(self._tell_all())
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, *exc: object) -> None:
-        """Tell what waits to be told, within FAREWELL; nothing any more when the end is not a regular one."""
+        """Tell what waits to be told, within `farewell`; nothing any more when the end is not a regular one."""
         try:
             if kind is None:
-                async with asyncio.timeout(FAREWELL):
-                    await self._queue.join()
+                async with asyncio.timeout(self.farewell):
+                    await self.told()
         except TimeoutError:
             logger.warning("the end does not wait for a change of state that could not be told yet")
         finally:
             await end_tasks([self._telling])
+
+    async def told(self) -> None:
+        """Return when every change so far was told, or could not be."""
+        await self._queue.join()
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, StateChanged):
@@ -143,7 +149,7 @@ class Notices:
     async def _said(self, change: Change) -> Move:
         """Say a change in Redis; where it is not Redis that is away, more than once."""
         alone = self._number if self._alone else None
-        attempts = 1 if change.state is State.REDIS else 5
+        attempts = 1 if change.state in (State.REDIS, State.SOURCE) else 5
         async for attempt in stamina.retry_context(
             on=(LeadsyncError, TimeoutError), attempts=attempts, wait_initial=0.2, wait_max=2.0, wait_jitter=0.2
         ):

@@ -66,6 +66,11 @@ class Seen:
         self._names = (names.name("wording", source), names.name("seen", source))
         self._wording = wording
 
+    async def check(self) -> None:
+        """Raise StateUnavailable when Redis does not answer."""
+        async with state_errors():
+            await self._redis.ping()
+
     async def begin(self) -> None:
         """Forget what was seen under another wording; a process that still works by that one keeps nothing more."""
         async with state_errors():

@@ -92,7 +92,7 @@ class Service:
         self.answering = Answering(self)
         self._listeners = listeners = Listeners(self._listener)
         self.recovering = Recovering(self._look, listeners)
-        notices = Notices(project, self.connections, listeners)
+        self._notices = notices = Notices(project, self.connections, listeners)
         for listener in (self.answering, self._instruments, notices, self.recovering):
             listeners.add(listener)
         self._connections = Opened(lambda: connect(project, listeners, retry=ONCE, timeouts=QUICK))
@@ -165,7 +165,8 @@ class Service:
         self.recovering.look_now()
 
     def give_up(self) -> None:
-        """Answer the pushes under way now; their records are kept."""
+        """Answer the pushes under way now; their records are kept, and nobody else is waited for."""
+        self._notices.farewell = 0.0
         for one in self._pushing:
             one.cancel()
 

@@ -15,10 +15,11 @@ from redis.asyncio import Redis
 
 from leadsync.config.loader import Project, load_project
 from leadsync.errors import LeadsyncError
-from leadsync.events import Event, Listener, RecordFinished, StateChanged, Warned
+from leadsync.events import Event, Listener, RecordFinished, StateChanged, Warned, ignore
 from leadsync.follow.service import Service
 from leadsync.follow.states import Pauses
 from leadsync.pipeline import Pipeline
+from leadsync.project import Listeners
 from tests.world import QUICK, SETTLE, SHORT, World
 
 SOON = Pauses(first=0.05, longest=0.2, banned=1.0)
@@ -76,10 +77,14 @@ def impatient(project: Project, listener: Listener) -> Pipeline:
 
 
 @asynccontextmanager
-async def following(world: World, *sources: str, drain: float = 5.0) -> AsyncIterator[tuple[Service, Ear]]:
+async def following(
+    world: World, *sources: str, drain: float = 5.0, watch: Listener = ignore
+) -> AsyncIterator[tuple[Service, Ear]]:
     """A service of this world's project; at the end of the block it is told to end, and does."""
     ear = Ear()
-    service = service_of(world.folder, sources, ear, drain)
+    listeners = Listeners(watch)
+    listeners.add(ear)
+    service = service_of(world.folder, sources, listeners, drain)
     running = asyncio.create_task(service.run())
     try:
         yield service, ear
