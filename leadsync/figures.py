@@ -14,13 +14,13 @@ from zoneinfo import ZoneInfo
 
 from leadsync import plugins
 from leadsync.amocrm.pace import Pace, pace_of
+from leadsync.amounts import Waiting
 from leadsync.errors import StateUnavailable
 from leadsync.project import Connections
 from leadsync.sources.base import Source, SourceContext
 from leadsync.state.contact_index import ContactIndex, IndexState
 from leadsync.state.standing import Standing, standing_of
 from leadsync.state.workers import Worker, workers_of
-from leadsync.waiting import Waiting
 
 SOURCE_PATIENCE = 1.0
 """Seconds in which a source says what waits in it: it may have a Redis of its own."""

@@ -20,7 +20,7 @@ from leadsync.amocrm.wire import Timeouts
 from leadsync.chunks import Selection
 from leadsync.config.loader import Project, load_project
 from leadsync.done import Done, refusal, refused_of
-from leadsync.errors import ConfigurationError, LeadsyncError, RecordError, StateUnavailable
+from leadsync.errors import ConfigurationError, LeadsyncError, RecordError, Remedy, StateUnavailable
 from leadsync.events import HeldBack, Listener, RecordFinished, Warned, ignore
 from leadsync.explaining.explanation import Explanation
 from leadsync.explaining.gathering import Gathering
@@ -50,6 +50,8 @@ from leadsync.sync.results import Plan, PushResult, RefusedRow, RequestCounter, 
 from leadsync.troubles import state_of
 
 logger = logging.getLogger("leadsync")
+
+RECORDS_FAULT = frozenset({Remedy.FIX_RECORD, Remedy.FIX_MAPPING})
 
 
 class Pipeline:
@@ -160,22 +162,17 @@ class Pipeline:
             # Redis is closed too: there is nowhere to keep the record.
             return PushResult(False, None, None, str(closed()), closed().remedy)
         with self._pushes.under_way():
-            return push_result(await self._push(record, patience))
+            return push_result(self._told(time.time(), await self._push(record, patience)))
 
-    async def _push(
-        self,
-        record: Mapping[str, Any] | Record,
-        patience: float | None = None,
-        source: str | None = None,
-        since: float | None = None,
-    ) -> Done:
-        """Bring one record in that came now, or at `since` (unix seconds), and tell what became of it."""
-        began = time.time() if since is None else since
-        done = await self._bring(record, patience, source)
-        self.connections.listeners(RecordFinished(PUSHED, done.outcome, max(0.0, time.time() - began)))
+    def _told(self, came: float, done: Done) -> Done:
+        """What became of a push, told to whoever listens unless it was held back: it will be tried again."""
+        if done.outcome != "failed" or done.remedy in RECORDS_FAULT:
+            self.connections.listeners(RecordFinished(PUSHED, done.outcome, max(0.0, time.time() - came)))
         return done
 
-    async def _bring(self, record: Mapping[str, Any] | Record, patience: float | None, source: str | None) -> Done:
+    async def _push(
+        self, record: Mapping[str, Any] | Record, patience: float | None = None, source: str | None = None
+    ) -> Done:
         try:
             read = record if isinstance(record, Record) else self._read_pushed(record)
             intake = self._intakes.for_record(read, source)
@@ -295,7 +292,7 @@ class Pipeline:
         await self._run(self._intakes.of(source), selection, report)
 
     async def _push_kept(self, refused: Refused) -> Done:
-        return await self._push(refused.record or {}, source=refused.source, since=refused.at)
+        return self._told(refused.at, await self._push(refused.record or {}, source=refused.source))
 
     @asynccontextmanager
     async def _reported(self, source: str) -> AsyncIterator[RunReport]:

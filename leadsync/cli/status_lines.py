@@ -10,13 +10,13 @@ from zoneinfo import ZoneInfo
 
 from rich.text import Text
 
+from leadsync.amounts import Waiting
 from leadsync.cli.logins import WORDS, Login, login_json, span
 from leadsync.figures import Figures
 from leadsync.state.sizes import Size
 from leadsync.state.standing import Standing
 from leadsync.state.workers import Worker
 from leadsync.troubles import State
-from leadsync.waiting import Waiting
 
 KINDS = {
     "link": "links of records to leads",

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from leadsync.events import (
     Backlog,
     Event,
+    HeldBack,
     RecordFinished,
     RequestFinished,
     RequestRetried,
@@ -43,6 +44,8 @@ class Instruments:
         self.registry = CollectorRegistry()
         became = "Records that are done with, by what became of them: create, update, unchanged, skipped, failed."
         self._records = self._counter("records", became, "source", "outcome")
+        held = "Pushes that were held back by a trouble that passes, by the state it is; each try counts."
+        self._held_back = self._counter("pushes_held_back", held, "state")
         way = "From the moment a record was written, or pushed, to the moment amoCRM had it."
         self._ways = self._histogram("message_to_lead_seconds", way, WAYS, "source")
         asked = "Requests to amoCRM; the status is none where no answer came."
@@ -74,6 +77,8 @@ class Instruments:
                 self._records.labels(event.source, event.outcome).inc()
                 if event.outcome in BROUGHT_IN:
                     self._ways.labels(event.source).observe(event.seconds)
+            case HeldBack():
+                self._held_back.labels(event.state).inc()
             case Backlog():
                 self._count_waiting(event)
             case StateChanged():

@@ -19,8 +19,8 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict
 from redis.asyncio import Redis
 
+from leadsync.amounts import Waiting
 from leadsync.records import Record
-from leadsync.waiting import Waiting
 
 PAGE = 500
 """Raw records of a page at most, where the source does not say otherwise."""

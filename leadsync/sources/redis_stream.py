@@ -11,12 +11,12 @@ from typing import ClassVar
 from pydantic import Field
 from redis.exceptions import RedisError
 
+from leadsync.amounts import Waiting
 from leadsync.sources.base import RawRecord, Source, SourceContext, SourceOptions
 from leadsync.sources.redis_access import open_own, source_errors
 from leadsync.sources.stream_entries import StreamEntry
 from leadsync.sources.stream_group import ConsumerGroup, Entry
 from leadsync.tasks import end_tasks
-from leadsync.waiting import Waiting
 
 RIGHTS = "XREADGROUP, XACK, XCLAIM, XPENDING, XINFO and XGROUP on the stream, and EVAL"
 

@@ -8,15 +8,13 @@ from uuid import uuid4
 from fastapi import APIRouter
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictFloat, StrictInt, model_validator
 
-from leadsync.errors import Remedy
+from leadsync.pipeline import RECORDS_FAULT
 from leadsync.sync.results import PushResult
 from leadsync.web.problems import Fault, described, unavailable
 from leadsync.web.service import PREFIX, SOURCE, Service
 
 DEEPEST = 32
 """Levels of nesting in a body."""
-
-RECORDS_FAULT = frozenset({Remedy.FIX_RECORD, Remedy.FIX_MAPPING})
 
 
 def _is_deeper(value: Any, levels: int) -> bool:

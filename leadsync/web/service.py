@@ -18,7 +18,7 @@ from leadsync.amocrm.retry import RetryPolicy
 from leadsync.amocrm.wire import Timeouts
 from leadsync.config.loader import Project, load_project
 from leadsync.errors import AmoCRMUnavailable, ConfigurationError, LeadsyncError, Remedy, StateUnavailable
-from leadsync.events import Listener, RecordFinished, ignore
+from leadsync.events import HeldBack, Listener, ignore
 from leadsync.intake import keepable
 from leadsync.opened import Opened
 from leadsync.pipeline import Pipeline
@@ -30,6 +30,7 @@ from leadsync.seeing.notices import Notices
 from leadsync.state.refused import Refused
 from leadsync.sync.recover import SETTLE
 from leadsync.sync.results import PushResult
+from leadsync.troubles import state_of
 from leadsync.web.answering import PROBE, Answering
 from leadsync.web.guarded import check_key
 from leadsync.web.problems import said, unavailable
@@ -195,8 +196,8 @@ class Service:
                     async with asyncio.timeout(self.patience):
                         pipeline = await self.pipeline()
                 except (LeadsyncError, TimeoutError) as error:
-                    self.recovering.failed(_trouble(error))
-                    self._listeners(RecordFinished(PUSHED, "failed", time.monotonic() - began))
+                    if (state := state_of(_trouble(error))) is not None:
+                        self._listeners(HeldBack(state, _trouble(error).what))
                     return await self._kept(record, error)
                 left = self.patience - (time.monotonic() - began)
                 return await pipeline.push(record, patience=max(left, 0.0))

@@ -11,6 +11,7 @@ from leadsync.config.loader import load_project
 from leadsync.events import (
     Backlog,
     Event,
+    HeldBack,
     RecordFinished,
     RequestFinished,
     RequestRetried,
@@ -48,6 +49,7 @@ COUNTED: list[tuple[Event, str, float]] = [
         1,
     ),
     (TokensStored("refresh_token"), 'leadsync_tokens_stored_total{grant="refresh_token"}', 1),
+    (HeldBack("banned", "403"), 'leadsync_pushes_held_back_total{state="banned"}', 1),
     (StateChanged("banned", "403"), 'leadsync_state{state="banned"}', 1),
     (StateChanged("banned", "403"), 'leadsync_state_changes_total{state="banned"}', 1),
     (WebhookCalled(True), 'leadsync_webhook_calls_total{result="delivered"}', 1),

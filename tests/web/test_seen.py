@@ -120,7 +120,10 @@ async def test_amocrm_goes_and_comes_back(world: World, receiver: Receiver) -> N
         world.sandbox.faults.add("* /api/v4/* 500_before")
         assert [await push(client, str(number)) for number in (2, 3)] == [503, 503]
         away = await receiver.called(1)
-        assert (await seen(client))['leadsync_state{state="crm unavailable"}'] == 1
+        found = await seen(client)
+        assert found['leadsync_state{state="crm unavailable"}'] == 1
+        assert found['leadsync_pushes_held_back_total{state="crm unavailable"}'] >= 2
+        assert 'leadsync_records_total{outcome="failed",source="push"}' not in found
         world.sandbox.faults.clear()
         back = await receiver.called(2)
         assert (await seen(client))['leadsync_state{state="working"}'] == 1

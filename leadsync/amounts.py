@@ -1,4 +1,4 @@
-"""Waiting: how many things wait for something, and since when."""
+"""Amounts: how many things wait for something, and since when."""
 
 from __future__ import annotations
 
