@@ -26,6 +26,7 @@ from leadsync.explaining.explanation import Explanation
 from leadsync.explaining.gathering import Gathering
 from leadsync.intake import Intake, Skipped, Taken, compile_mappings, keepable, open_intakes
 from leadsync.lanes import Lanes
+from leadsync.logged import of_run
 from leadsync.planning import plan_records
 from leadsync.project import Connections, connect
 from leadsync.pushes import PUSHED, Pushes, closed, push_result, pushed_place
@@ -211,7 +212,8 @@ class Pipeline:
         try:
             await self._steps.refused.keep([refused])
         except LeadsyncError as error:
-            logger.error("a pushed record could not be kept (%s); push it again", error.what)
+            named = self._steps.named(refused.key)
+            logger.error("a pushed record could not be kept (%s); push it again", error.what, extra=named)
 
     # A whole source
 
@@ -300,7 +302,8 @@ class Pipeline:
         report = RunReport(uuid4().hex[:12], source, time.time(), warnings=await self._warnings())
         started = time.perf_counter()
         try:
-            yield report
+            with of_run(report.run_id):
+                yield report
         finally:
             report.requests, report.throttled = self._requests.taken()
             report.seconds = time.perf_counter() - started

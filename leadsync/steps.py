@@ -16,6 +16,7 @@ from leadsync.errors import RecordError, Remedy
 from leadsync.events import LeadCreated, RecordRefused, Warned
 from leadsync.intake import Intake, Taken, account_zone, keepable
 from leadsync.mapping.found_notes import FoundNote, noted_in
+from leadsync.mapping.shown_keys import shown_key
 from leadsync.project import Connections
 from leadsync.state.claims import Claims
 from leadsync.state.facts import Fact, remember
@@ -195,7 +196,7 @@ class Steps:
             except RecordError as error:
                 wished.append(RecordPlan(one.key, one.place, "failed", refusal=error))
             except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-                wished.append(RecordPlan(one.key, one.place, "failed", refusal=_stumbled(error)))
+                wished.append(RecordPlan(one.key, one.place, "failed", refusal=_stumbled(error, self.named(one.key))))
         return wished, missed
 
     async def _noted_again(self, taken: Sequence[Taken], links: Mapping[str, Link]) -> dict[str, Link]:
@@ -333,7 +334,7 @@ class Steps:
                 counts = done.created if step.change.action == "create" else done.updated
                 counts[COUNTED[step.change.entity]] += 1
         if done.created["leads"] and applied.lead_id is not None:
-            logger.info("lead %d was created", applied.lead_id)
+            logger.info("lead %d was created", applied.lead_id, extra=self.named(plan.key))
             self._connections.listeners(LeadCreated(applied.lead_id, applied.contact_id))
         if applied.refused:
             done.outcome, first = "failed", applied.refused[0].remedy
@@ -341,10 +342,16 @@ class Steps:
             done.refused = [refusal_row(plan.key, plan.place, one) for one in applied.refused]
         return done
 
+    def named(self, key: str) -> dict[str, str]:
+        """A record's key, for a log line."""
+        project = self._connections.project
+        return {"key": shown_key(key, project.file.defaults.country, project.sources)}
+
     def tell(self, done: Sequence[Done]) -> None:
         """Log what was refused and tell whoever listens, without a value of any record."""
         for row in (row for one in done for row in one.refused):
-            logger.error("a record was refused at %s: %s", row.field or "its reading", row.reason)
+            said = (row.field or "its reading", row.reason)
+            logger.error("a record was refused at %s: %s", *said, extra=self.named(row.key))
             self._connections.listeners(RecordRefused(row.key, row.field, row.reason))
 
 
@@ -364,9 +371,9 @@ def _hangs_in_the_air(refused: NotAccepted) -> bool:
     return "note_type" in refused.item.payload and any(one.path == "entity_id" for one in refused.answer)
 
 
-def _stumbled(error: Exception) -> RecordError:
+def _stumbled(error: Exception, named: Mapping[str, str]) -> RecordError:
     """A mistake of ours, or of a plugin, that one record brings out: the others go on. Its text may quote a value."""
-    logger.error("a record cannot be mapped: %s", type(error).__name__)
+    logger.error("a record cannot be mapped: %s", type(error).__name__, extra=named)
     return RecordError(
         f"this record cannot be mapped ({type(error).__name__})", do="report it with the record's shape; others go on"
     )

@@ -11,6 +11,7 @@ import click
 import orjson
 
 from leadsync.errors import ConfigurationError
+from leadsync.logged import facts_of
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -78,7 +79,13 @@ def format_option(*formats: str) -> Callable[[Decorated], Decorated]:
 class _JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line = {"at": self.formatTime(record), "level": record.levelname.lower(), "logger": record.name}
-        return orjson.dumps(line | {"message": record.getMessage()}).decode()
+        return orjson.dumps(line | facts_of(record) | {"message": record.getMessage()}).decode()
+
+
+class _TextLines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        facts = " ".join(f"{name}={value}" for name, value in facts_of(record).items())
+        return f"{super().format(record)} [{facts}]" if facts else super().format(record)
 
 
 def log_to_stderr(level: str, format_: str) -> None:
@@ -86,7 +93,7 @@ def log_to_stderr(level: str, format_: str) -> None:
     logger = logging.getLogger("leadsync")
     logger.setLevel(logging.CRITICAL + 1 if level == "off" else level.upper())
     handler = logging.StreamHandler(sys.stderr)
-    text = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    text = _TextLines("%(asctime)s %(levelname)s %(name)s: %(message)s")
     handler.setFormatter(_JsonLines() if format_ == "json" else text)
     logger.handlers = [handler]
     logger.propagate = False

@@ -16,6 +16,7 @@ from leadsync.errors import AmoCRMAPIError, ConfigurationError, LeadsyncError, S
 from leadsync.events import Listener, Warned, ignore
 from leadsync.follow.crew import Crew, Left
 from leadsync.follow.states import Gate, Pauses
+from leadsync.logged import of_run
 from leadsync.pipeline import Pipeline
 from leadsync.project import Listeners
 from leadsync.safety import Limits
@@ -97,7 +98,8 @@ class Service:
         """Follow until `end` is called. Raises ConfigurationError and StartRefused before anything is written."""
         began = time.monotonic()
         try:
-            await self._live()
+            with of_run(self.report.run_id):
+                await self._live()
         except Stopped:
             pass
         finally:

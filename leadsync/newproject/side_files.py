@@ -26,6 +26,7 @@ _COMMENTS = {
     "AMOCRM_BASE_URL": "Another address in place of https://SUBDOMAIN.DOMAIN: a proxy, a test server.",
     "LEADSYNC_CONFIG": "Another file than ./leadsync.yaml.",
     "LEADSYNC_API_KEY": "What callers of the HTTP service must show.",
+    "LEADSYNC_WEBHOOK": "An address that is called when a service gets into trouble, out of it, or needs a login.",
     "LEADSYNC_SECRET_KEY": (
         "Encrypts tokens and refused records in Redis. Make a key with\n"
         f"{MAKE_ONE}\n"

@@ -20,6 +20,7 @@ from leadsync.config.loader import Project, load_project
 from leadsync.errors import AmoCRMUnavailable, ConfigurationError, LeadsyncError, Remedy, StateUnavailable
 from leadsync.events import HeldBack, Listener, ignore
 from leadsync.intake import keepable
+from leadsync.logged import RUN_ID
 from leadsync.opened import Opened
 from leadsync.pipeline import Pipeline
 from leadsync.project import Connections, Listeners, connect
@@ -88,6 +89,8 @@ class Service:
         """Open what can be opened. Raises ConfigurationError; trouble that may pass is told by `/ready`."""
         if self._project is not None:
             raise RuntimeError("this service is open already: use make_router() for another app")
+        self._run_id = uuid4().hex[:12]
+        RUN_ID.set(self._run_id)  # the tasks that work for everybody are begun here
         given = self._given
         self._project = project = given if isinstance(given, Project) else load_project(Path(given) if given else None)
         self.answering = Answering(self)
@@ -189,6 +192,7 @@ class Service:
             return await self._kept(record, StateUnavailable("the service is ending", do="send it again"))
 
     async def _push(self, record: Mapping[str, Any]) -> PushResult:
+        RUN_ID.set(self._run_id)
         began = time.monotonic()
         try:
             async with asyncio.timeout(self.patience + REDIS_PATIENCE):

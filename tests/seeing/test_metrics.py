@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +27,8 @@ from leadsync.seeing.metrics import Metrics
 from leadsync.troubles import State
 from tests.seeing.receiver import samples_of
 from tests.world import World
+
+README = (Path(__file__).parent.parent.parent / "README.md").read_text("utf-8")
 
 COUNTED: list[tuple[Event, str, float]] = [
     (RecordFinished("talks", "update", 3.0), 'leadsync_records_total{outcome="update",source="talks"}', 1),
@@ -124,6 +128,18 @@ async def test_a_redis_that_hangs(world: World) -> None:
     async with server, Watch(load_project(world.folder / "leadsync.yaml")) as watch:
         page, _ = await watch.metrics.page("")
     assert samples_of(page.decode())["leadsync_redis_up"] == 0
+
+
+async def test_the_readme_names_every_metric(world: World) -> None:
+    """Whatever `/metrics` shows is explained in the README."""
+    world.write(sources={"talks": {"type": "redis-stream", "stream": "talks", "mapping": "mapping.yaml"}})
+    await world.log_in()
+    async with Watch(load_project(world.folder / "leadsync.yaml")) as watch:
+        page, _ = await watch.metrics.page("")
+    shown = re.findall(r"^# TYPE (leadsync_\w+) ", page.decode(), re.MULTILINE)
+    names = {name for name in shown if not name.endswith("_created")}
+    assert len(names) > 20
+    assert sorted(name for name in names if not re.search(rf"`{name}[`{{]", README)) == []
 
 
 async def test_the_numbers_of_status(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -209,3 +210,15 @@ async def test_every_name_is_ours(world: World) -> None:
     families = list(text_string_to_metric_families(page))
     assert {one.name.partition("_")[0] for one in families} == {"leadsync", "process", "python"}
     assert [one.name for one in families if not one.documentation] == []
+
+
+async def test_lines_of_pushes_have_keys(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """A line about a pushed record has its key, and one of a person's is a digest."""
+    caplog.set_level(logging.INFO)
+    with_key(world)
+    async with serving(app_for(world)) as client:
+        assert await push(client, "1") == 200
+        assert await push(client, "79161234567", source="whatsapp") == 200
+    keys = [vars(one)["key"] for one in caplog.records if one.getMessage().endswith("was created")]
+    assert keys[0] == "telegram:1"
+    assert keys[1].startswith("#")
