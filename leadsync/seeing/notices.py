@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -80,7 +80,7 @@ class Notices:
         self._answered = False
         self._last: State | None = None
         self._alone = False
-        self._number = UNKNOWN
+        self._mark = UNKNOWN
         self.farewell = FAREWELL
 
     async def __aenter__(self) -> Self:
@@ -142,13 +142,15 @@ class Notices:
             found = await self._said(change)
         except (LeadsyncError, TimeoutError):
             self._alone = True
-            return Move(before is not None or change.state is not State.WORKING, before, self._number)
-        self._alone, self._number = False, found.number
+            return Move(before is not None or change.state is not State.WORKING, before, self._mark)
+        if self._alone:  # Redis does not know what we have told
+            found = replace(found, before=before)
+        self._alone, self._mark = False, found.mark
         return found
 
     async def _said(self, change: Change) -> Move:
         """Say a change in Redis; where it is not Redis that is away, more than once."""
-        alone = self._number if self._alone else None
+        alone = self._mark if self._alone else None
         attempts = 1 if change.state in (State.REDIS, State.SOURCE) else 5
         async for attempt in stamina.retry_context(
             on=(LeadsyncError, TimeoutError), attempts=attempts, wait_initial=0.2, wait_max=2.0, wait_jitter=0.2

@@ -13,6 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from leadsync.seeing.webhook import Tries
 from leadsync.tasks import end_tasks
 
+PATIENCE = 60.0
+"""Seconds until a test gives up."""
+
 EAGER = Tries(attempts=4, first_wait=0.01, longest_wait=0.05, timeout=2.0)
 """Tries that wait for nothing long."""
 
@@ -36,7 +39,7 @@ class Receiver:
 
     async def called(self, count: int) -> dict[str, Any]:
         """Wait until so many calls were taken; the last of them."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while len(self.calls) < count:
                 self._came.clear()
                 await self._came.wait()
@@ -44,7 +47,7 @@ class Receiver:
 
     async def tried(self, count: int) -> None:
         """Wait until it was called so often, taken or not."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while self.tries < count:
                 self._came.clear()
                 await self._came.wait()

@@ -162,8 +162,11 @@ async def test_without_a_webhook_redis_knows(world: World) -> None:
     assert (state, why) == (b"banned", b"amoCRM has blocked the account")
 
 
-async def test_redis_is_away(world: World, receiver: Receiver, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """While Redis is away every process tells for itself; that it is back is told once."""
+@pytest.mark.parametrize("forgets", [False, True])
+async def test_redis_is_away(
+    world: World, receiver: Receiver, tmp_path_factory: pytest.TempPathFactory, forgets: bool
+) -> None:
+    """While Redis is away every process tells for itself; that it is back is told once, whatever it still knows."""
     async with KeptValkey(tmp_path_factory.mktemp("kept") / "valkey") as valkey:
         world.redis_url = valkey.url
         world.write()
@@ -180,11 +183,14 @@ async def test_redis_is_away(world: World, receiver: Receiver, tmp_path_factory:
             await receiver.called(2)
             await settled(watches)
             await valkey.start()
+            if forgets:
+                await valkey.redis.flushall()
             for watch in watches:
                 said(watch, State.WORKING)
             await receiver.called(3)
             await settled(watches)
     assert receiver.states == ["redis unavailable", "redis unavailable", "working"]
+    assert [one["before"] for one in receiver.calls] == ["working", "working", "redis unavailable"]
 
 
 async def test_who_stops_at_once_waits_for_no_webhook(
