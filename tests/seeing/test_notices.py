@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
@@ -14,6 +15,7 @@ from leadsync.events import RequestFinished, StateChanged
 from leadsync.follow.watch import Watch
 from leadsync.seeing.webhook import Tries
 from leadsync.troubles import State
+from tests.cli.terminal import run
 from tests.promises.server import KeptValkey
 from tests.seeing.receiver import EAGER, Receiver, receiving
 from tests.world import NAMES, World
@@ -160,6 +162,10 @@ async def test_without_a_webhook_redis_knows(world: World) -> None:
         await watch.told()
     state, why = await world.redis.hmget(NAMES.name("standing"), "state", "why")
     assert (state, why) == (b"banned", b"amoCRM has blocked the account")
+    shown = (await run(world.folder, "status")).out
+    assert re.search(
+        r"^service   banned since \d\d\.\d\d\.\d{4} \d\d:\d\d: amoCRM has blocked the account$", shown, re.M
+    )
 
 
 @pytest.mark.parametrize("forgets", [False, True])
