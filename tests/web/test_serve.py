@@ -126,6 +126,8 @@ async def _refuses(client: httpx.AsyncClient) -> None:
             _, writer = await asyncio.open_connection(host, port)
         except ConnectionRefusedError:
             return
+        except ConnectionResetError:  # it closed just then
+            continue
         writer.close()
 
 
