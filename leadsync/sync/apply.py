@@ -65,8 +65,9 @@ class Applier:
     async def _route(
         self, route: Route, flow: Flow, applied: Mapping[str, Applied], before: Mapping[str, RefusedItem]
     ) -> None:
+        lanes = [self._lane(route, flow, applied, before) for _ in range(AT_ONCE)]
         try:
-            await _all(self._lane(route, flow, applied, before) for _ in range(AT_ONCE))
+            await _all([self._sender.prepare(route, flow.signals), *lanes] if route is not flow.routes[0] else lanes)
         finally:
             flow.ended(route)
 
@@ -93,7 +94,7 @@ class Applier:
         bound = {step.request_id: (step, item) for step in steps if (item := bind(step, flow.ids)) is not None}
         again = {name: no for name, (_, item) in bound.items() if (no := _refused_again(item, before)) is not None}
         items = [item for name, (_, item) in bound.items() if name not in again]
-        sent = await self._sender.send(route, items, flow.stop, more=more)
+        sent = await self._sender.send(route, items, flow.signals, more=more)
         sent.refused |= again
         for name, (step, _) in bound.items():
             if name in sent.refused:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Protocol
 
@@ -27,13 +28,20 @@ def is_ref(value: object) -> bool:
     return isinstance(value, str) and value.startswith(("@contact:", "@lead:"))
 
 
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """What all who send for one flow tell each other: the first batch `began`, or nobody begins another (`stop`)."""
+
+    began: asyncio.Event = field(default_factory=asyncio.Event)
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+
+
 class Flow:
-    """The steps of some plans on their way, route by route. `ids` are those that references have got so far; `stop` is
-    set when something went wrong, and nobody begins another request."""
+    """The steps of some plans on their way, route by route; `ids` are those that references have got so far."""
 
     def __init__(self, plans: Iterable[RecordPlan]) -> None:
         self.ids: dict[str, int] = {}
-        self.stop = asyncio.Event()
+        self.signals = Signals()
         self._waiting: dict[Route, deque[Step]] = {}
         for step in (step for plan in plans for step in plan.steps):
             self._waiting.setdefault(step.route, deque()).append(step)
@@ -45,9 +53,9 @@ class Flow:
     async def ready(self, route: Route, size: Callable[[], int]) -> bool:
         """Wait until `take` has something to give: a batch of that size, or the last of the route. False when nothing
         is left, or something went wrong."""
-        while not self.stop.is_set() and self._count(route, size()) == 0:
+        while not self.signals.stop.is_set() and self._count(route, size()) == 0:
             await self._moved.wait()
-        return bool(self._waiting[route]) and not self.stop.is_set()
+        return bool(self._waiting[route]) and not self.signals.stop.is_set()
 
     def take(self, route: Route, size: int) -> tuple[list[Step], bool]:
         """The next batch of a route, in the order of the plan, and whether more of it will follow; empty when it has to
@@ -88,6 +96,7 @@ class Flow:
 
     def ended(self, route: Route) -> None:
         """Nothing of a route is under way any more, or will be."""
+        self.signals.began.set()
         self._open.remove(route)
         self._tell()
 

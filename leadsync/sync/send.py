@@ -31,7 +31,7 @@ from leadsync.state.marks import load_mark, raise_mark
 from leadsync.state.namespace import Namespace
 from leadsync.sync.batch_sizes import BatchSizes
 from leadsync.sync.changes import Route
-from leadsync.sync.flow import batch_end
+from leadsync.sync.flow import Signals, batch_end
 from leadsync.sync.recover import Recovery, close_accepted, listed_of
 
 GRACE = 5.0
@@ -89,6 +89,7 @@ class _Sending:
     """One call of `send`: what is left to send, what became of the rest, and how often an item was lost."""
 
     queue: deque[Sequence[JournalItem]]
+    signals: Signals
     sent: Sent = field(default_factory=Sent)
     lost: Counter[str] = field(default_factory=Counter)
 
@@ -120,22 +121,27 @@ class Sender:
         self._forbidden = 0
         self._clock = clock
 
-    async def send(self, route: Route, items: Sequence[JournalItem], stop: asyncio.Event, *, more: bool) -> Sent:
+    async def prepare(self, route: Route, signals: Signals) -> None:
+        """Ask what `send` will need to know of the account while the first batch is under way. Raises what it does."""
+        await signals.began.wait()
+        await self._mark(route)
+
+    async def send(self, route: Route, items: Sequence[JournalItem], signals: Signals, *, more: bool) -> Sent:
         """Send a batch, behind which there are `more`, until each item is accepted or refused.
 
-        Raises what stops a run (NOTHING_WRITTEN, StateUnavailable), and sets `stop`, after which nobody begins another
+        Raises what stops a run (NOTHING_WRITTEN, StateUnavailable), and says `stop`, after which nobody begins another
         request; a batch whose outcome could not be found out stays in the journal. When it is cancelled no other batch
         begins, and those under way have GRACE to end.
         """
-        sending = _Sending(deque([items] if items else []))
-        while sending.queue and not stop.is_set():
+        sending = _Sending(deque([items] if items else []), signals)
+        while sending.queue and not signals.stop.is_set():
             batch, rest = cut(sending.queue.popleft(), self._sizes.of(route))
             if rest:
                 sending.queue.appendleft(rest)
             try:
                 again = await unbroken(self._batch(route, batch, sending, more=more or bool(rest)))
             except BaseException:
-                stop.set()
+                signals.stop.set()
                 raise
             sending.queue.extendleft(reversed(again))
         return sending.sent
@@ -148,6 +154,7 @@ class Sender:
         mark = await self._mark(route)
         await self._claims.check()
         entry = await self._journal.open(self._claims.owner, route, mark, self._clock(), batch)
+        sending.signals.began.set()
         try:
             ids, gone = await self._call(route, batch)
         except AmoCRMValidationError as error:
