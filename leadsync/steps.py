@@ -47,6 +47,9 @@ Check = Callable[[Sequence[RecordPlan]], Awaitable[None]]
 FIRST_WAIT, LONGEST_WAIT = 0.02, 1.0
 """Seconds between two looks whether another worker has given a record back."""
 
+MANY = 50
+"""Records nobody remembers: people to be found among them are taken for granted."""
+
 COUNTED = {"contact": "contacts", "lead": "leads", "note": "notes"}
 
 
@@ -175,14 +178,26 @@ class Steps:
         links |= await self._noted_again([one for one in taken if links[one.key].restored], links)
         await self._account.settle()
         known = self._account.readings
-        async with self._computing:
-            wished, missed = await self._mapped(intake, taken, links)
+        wished, missed = await self._mapped(intake, taken, links, strangers=len(unknown))
         if missed and await self._account.renew(known):
             for number, mapped in missed.items():
                 wished[number] = _wished(mapped)
         return [one for one in wished if isinstance(one, Wish)], [one for one in wished if isinstance(one, RecordPlan)]
 
     async def _mapped(
+        self, intake: Intake, taken: Sequence[Taken], links: Mapping[str, Link], strangers: int
+    ) -> tuple[list[Wish | RecordPlan], dict[int, Mapped]]:
+        """What records want; meanwhile the contact list is read, where many of them are strangers."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                if strangers >= MANY:
+                    group.create_task(self._contacts.ready(strangers))
+                async with self._computing:
+                    return await self._wanted(intake, taken, links)
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+
+    async def _wanted(
         self, intake: Intake, taken: Sequence[Taken], links: Mapping[str, Link]
     ) -> tuple[list[Wish | RecordPlan], dict[int, Mapped]]:
         """What records want, or why they are refused; beside it, by their number, those that miss a name."""

@@ -261,12 +261,16 @@ class AmoCRMClient:
         query = [(f"order[{order}]", direction), *reading.with_parts(with_)]
         return reading.pages(self._transport, f"/{entity}", entity, query=query, limit=limit)
 
-    def pages_ahead(self, entity: EntityType, *, at_once: int) -> AsyncGenerator[list[dict[str, Any]]]:
-        """Every entity by id, 250 a page, several pages under way at a time.
+    def pages_ahead(
+        self, entity: EntityType, *, at_once: int, first: int = 1, with_: Iterable[str] = ()
+    ) -> AsyncGenerator[list[dict[str, Any]]]:
+        """Every entity by id, 250 a page, several pages under way at a time; `first` of them at the beginning.
 
         Who deletes an entity meanwhile shifts those after it by one, and one may be left out: see `deleted_since`.
         """
-        return reading.pages_ahead(self._transport, f"/{entity}", entity, query=reading.by_id("asc"), at_once=at_once)
+        query = [*reading.by_id("asc"), *reading.with_parts(with_)]
+        path = f"/{entity}"
+        return reading.pages_ahead(self._transport, path, entity, query=query, at_once=at_once, first=first)
 
     async def page(self, entity: EntityType, number: int) -> list[dict[str, Any]]:
         """One page of 250 entities by id; empty beyond the last."""

@@ -43,10 +43,10 @@ async def pages(
 
 
 async def pages_ahead(
-    transport: Transport, path: str, key: str, *, query: Query, at_once: int
+    transport: Transport, path: str, key: str, *, query: Query, at_once: int, first: int = 1
 ) -> AsyncGenerator[list[dict[str, Any]]]:
-    """The same pages, empty ones too, up to `at_once` of them under way at a time: one, then two, then four, so that
-    little is asked for in vain where the list ends soon."""
+    """The same pages, empty ones too, up to `at_once` of them under way at a time: `first`, then twice as many, and
+    again, so that little is asked for in vain where the list ends soon."""
     waiting: deque[asyncio.Task[tuple[list[dict[str, Any]], bool]]] = deque()
     numbers = count(1)
 
@@ -54,7 +54,7 @@ async def pages_ahead(
         return await _page(transport, path, key, [*query, ("page", number), ("limit", PAGE)])
 
     try:
-        more, ahead = True, 1
+        more, ahead = True, first
         while more:
             while len(waiting) < min(ahead, at_once):
                 waiting.append(asyncio.create_task(read(next(numbers))))

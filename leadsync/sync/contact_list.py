@@ -22,6 +22,7 @@ from leadsync.state.contact_index import ContactIndex, IndexState
 from leadsync.state.marks import raise_mark
 from leadsync.state.namespace import Namespace
 from leadsync.sync.resolve import contact_keys_of
+from leadsync.tasks import in_breaths
 
 FRESH = 30.0
 """Seconds for which nobody is asked again what changed in the account's contacts."""
@@ -31,6 +32,9 @@ LISTED = 600.0
 
 AT_ONCE = 5
 """Pages under way at a time: with answers after 700 ms that is what 7 requests per second need."""
+
+MANY = 100
+"""Pages that may be read at the price of searches, from which on a second one is asked for with the first."""
 
 SEARCHES_PER_PAGE = 2
 """One page is read for so many searches spared: most accounts end long before that, and no more is lost if not."""
@@ -86,7 +90,8 @@ class ContactList:
         """Read the list from its beginning; whether it ended within so many pages."""
         since, began, at = int(state.now) - CLOCKS_APART, time.monotonic(), time.time()
         read, newest, top = 0, 0, 0
-        async with aclosing(self.client.pages_ahead("contacts", at_once=min(AT_ONCE, most))) as pages:
+        first = 2 if most >= MANY else 1
+        async with aclosing(self.client.pages_ahead("contacts", at_once=min(AT_ONCE, most), first=first)) as pages:
             async for page in pages:
                 if read == most:
                     await self.index.keep(pages=read)
@@ -174,7 +179,8 @@ class ContactList:
     async def _take(self, page: Sequence[dict[str, Any]]) -> None:
         self.pages += 1
         there = [one for one in page if not one.get("is_deleted")]
-        await self.index.add([(key, int(one["id"])) for one in there for key in contact_keys_of(one, self.country)])
+        keys = [(int(one["id"]), contact_keys_of(one, self.country)) async for one in in_breaths(there)]
+        await self.index.add([(key, id_) for id_, found in keys for key in found])
 
 
 def _changed_at(contact: dict[str, Any]) -> int:
