@@ -272,9 +272,10 @@ class AmoCRMClient:
         path = f"/{entity}"
         return reading.pages_ahead(self._transport, path, entity, query=query, at_once=at_once, first=first)
 
-    async def page(self, entity: EntityType, number: int) -> list[dict[str, Any]]:
+    async def page(self, entity: EntityType, number: int, *, with_: Iterable[str] = ()) -> list[dict[str, Any]]:
         """One page of 250 entities by id; empty beyond the last."""
-        return await reading.one_page(self._transport, f"/{entity}", entity, number, query=reading.by_id("asc"))
+        query = [*reading.by_id("asc"), *reading.with_parts(with_)]
+        return await reading.one_page(self._transport, f"/{entity}", entity, number, query=query)
 
     async def deleted_since(self, entity: EntityType, since: int) -> bool:
         """Whether somebody deleted or merged entities since a time (unix seconds); also when amoCRM does not tell."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from math import inf
 from typing import Any
@@ -22,9 +23,13 @@ from leadsync.state.marks import raise_mark
 from leadsync.state.memory import MemoryMark, keep_stranger, load_memory_mark, save_memory_mark
 from leadsync.state.namespace import Namespace
 from leadsync.state.people import restore_people
+from leadsync.sync.contact_list import AT_ONCE, CLOCKS_APART
 from leadsync.sync.key_field import keys_of
 from leadsync.sync.recover import claims_of
 from leadsync.sync.resolve import contact_keys_of
+
+PARTS = ("contacts",)
+"""What amoCRM is asked to show with each lead."""
 
 BELOW_ALL = 1
 """An id below any lead's: up to it we know every key of an account that has no leads."""
@@ -106,15 +111,31 @@ class Rebuild:
 
     async def _read(self, mark: MemoryMark, above: int, rebuilt: Rebuilt) -> None:
         newest, asked, at = max(above, BELOW_ALL), time.monotonic(), time.time()
-        async for page in self._leads(above):
-            rebuilt.leads += len(page)
-            newest = max(newest, *(int(lead["id"]) for lead in page))
-            rebuilt.restored += await self._restore(page, mark)
-            if not above:
-                rebuilt.people += await self._restore_people(page)
+        async with aclosing(self._new_leads(above) if above else self._all_leads(mark.now)) as pages:
+            async for page in pages:
+                rebuilt.leads += len(page) if above else sum(int(lead["id"]) > newest for lead in page)
+                newest = max([newest, *(int(lead["id"]) for lead in page)])
+                rebuilt.restored += await self._restore(page, mark)
+                if not above:
+                    rebuilt.people += await self._restore_people(page)
         await save_memory_mark(self._redis, self._names, mark.up_to(newest))
         await raise_mark(self._redis, self._names, ("leads", newest), at=at)
         self._asked = asked
+
+    def _new_leads(self, above: int) -> AsyncGenerator[list[dict[str, Any]]]:
+        return self._client.newest("leads", until_id=above, with_=PARTS)
+
+    async def _all_leads(self, since: float) -> AsyncGenerator[list[dict[str, Any]]]:
+        """Every lead; some twice, when others were deleted meanwhile: whom that shifted past the reader is met on the
+        way back."""
+        read = 0
+        async with aclosing(self._client.pages_ahead("leads", at_once=AT_ONCE, with_=PARTS)) as pages:
+            async for page in pages:
+                read += 1
+                yield page
+        if read > 1 and await self._client.deleted_since("leads", int(since) - CLOCKS_APART):
+            for number in range(read, 0, -1):
+                yield await self._client.page("leads", number, with_=PARTS)
 
     async def _restore(self, page: Sequence[Mapping[str, Any]], mark: MemoryMark) -> int:
         """Give keys their leads back; how many.
@@ -147,11 +168,6 @@ class Rebuild:
         bodies = await self._client.get_many("contacts", ids, filters=self._filters) if ids else {}
         found = {key: id_ for id_, body in sorted(bodies.items()) for key in contact_keys_of(body, self._country)}
         return await restore_people(self._redis, self._names, found)
-
-    def _leads(self, above: int) -> AsyncIterator[list[dict[str, Any]]]:
-        if above:
-            return self._client.newest("leads", until_id=above, with_=("contacts",))
-        return self._client.pages("leads", with_=("contacts",))
 
     def _texts(self, page: Sequence[Mapping[str, Any]]) -> list[tuple[str, Mapping[str, Any]]]:
         """What stands in the fields for keys, with the lead, the oldest first."""

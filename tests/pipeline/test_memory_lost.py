@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -97,3 +98,29 @@ async def test_rebuild_reads_everything_again(world: World) -> None:
         await pipeline.push(talk("9", phone="+79161234567"))
     assert not [one for one in world.requests("GET", "/api/v4/contacts")[before:] if "query" in one.query]
     assert len(world.contacts()) == 2
+
+
+async def test_leads_deleted_while_the_account_is_read(world: World) -> None:
+    """Somebody deletes leads while the memory is restored, which shifts others between pages: none is made again."""
+    world.write(KEYED)
+    await world.store([talk(str(number), user_name=f"Клиент {number}") for number in range(60)])
+    await world.run()
+    world.sandbox.switches.largest_page = 5
+    for reached, count in ((3, 4), (9, 3)):
+        await world.redis.flushdb()
+        await world.store([talk(str(number), user_name=f"Клиент {number}") for number in range(60)])
+        deleting = asyncio.create_task(
+            _delete_first(world, len(world.requests("GET", "/api/v4/leads")) + reached, count)
+        )
+        await world.run()
+        await deleting
+    names = [lead["name"] for lead in world.leads()]
+    assert len(set(names)) == len(names)
+
+
+async def _delete_first(world: World, reads: int, count: int) -> None:
+    """Once the list of leads was asked for so many times, delete those that were made first."""
+    while len(world.requests("GET", "/api/v4/leads")) < reads:
+        await world.sandbox.requests.reached(world.sandbox.requests.total + 1)
+    for lead in world.leads()[:count]:
+        world.sandbox.account.remove("leads", lead["id"])
