@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from leadsync.errors import ConfigurationError, StateUnavailable
+from leadsync.state.cancelled import hear_cancels
 
 
 def open_own(url: str, name: str) -> Redis:
@@ -17,13 +18,15 @@ def open_own(url: str, name: str) -> Redis:
     try:
         if urlsplit(url).scheme not in ("redis", "rediss", "unix"):
             raise ValueError
-        return Redis.from_url(url, decode_responses=False)
+        redis = Redis.from_url(url, decode_responses=False)
     except (ValueError, TypeError):
         raise ConfigurationError(  # without the URL, which may hold a password
             f"the `url` of the source {name} is no Redis URL",
             where=f"sources.{name}.url",
             do="write redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://… for TLS, or unix:///PATH.sock",
         ) from None
+    hear_cancels(redis.connection_pool)
+    return redis
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from redis.backoff import ExponentialBackoff
 
 from leadsync.errors import ConfigurationError, LeadsyncError, StateUnavailable
 from leadsync.servers import SharedServer
+from leadsync.state.cancelled import hear_cancels
 from leadsync.state.valkey import SET_REDIS_URL, EmbeddedValkey
 
 EMBEDDED = "embedded"
@@ -81,6 +82,7 @@ async def _open_embedded(folder: Path) -> RedisConnection:
     try:
         socket = valkey.socket()
         pool = BlockingConnectionPool(connection_class=UnixDomainSocketConnection, path=str(socket), **_manners())
+        hear_cancels(pool)
         connection = RedisConnection(Redis.from_pool(pool), str(socket), socket, server)
     except BaseException:
         await server.leave()
@@ -125,6 +127,7 @@ def _pool_of(url: str) -> BlockingConnectionPool:
     _refuse_misread(url)
     try:
         pool = BlockingConnectionPool.from_url(url, **_manners())
+        hear_cancels(pool)
         pool.make_connection()  # type: ignore[no-untyped-call]  # an unknown option of the URL shows only here
     except (ValueError, TypeError):
         # What these say may quote a part of the password.
