@@ -43,6 +43,11 @@ class Remedy(StrEnum):
     REFUSE = "look at the plan"
     STOP = "stop"
 
+    @property
+    def blames_record(self) -> bool:
+        """Whether the record or its mapping is at fault; else the same record may go through later as it is."""
+        return self in (Remedy.FIX_RECORD, Remedy.FIX_MAPPING)
+
 
 @dataclass(frozen=True, slots=True)
 class Place:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -46,7 +47,8 @@ class PreparedMapping:
 class Taken:
     """A record that was read and is wanted, with its key and how it is mapped; `pushed` is what no source holds.
 
-    `mark` is what is remembered of its bytes once it is accepted (state.seen).
+    `mark` is what is remembered of its bytes once it is accepted (state.seen). `came` is when it was pushed or read
+    (unix seconds); `kept` is the name under which it is kept as refused, when it comes from there.
     """
 
     key: str
@@ -55,6 +57,8 @@ class Taken:
     mapping: PreparedMapping
     pushed: Mapping[str, Any] | None = None
     mark: bytes = b""
+    came: float = field(default_factory=time.time)
+    kept: str | None = None
 
 
 class Skipped(Exception):

@@ -20,16 +20,17 @@ from leadsync.amocrm.wire import Timeouts
 from leadsync.chunks import Selection
 from leadsync.config.loader import Project, load_project
 from leadsync.done import Done, refusal, refused_of
-from leadsync.errors import ConfigurationError, LeadsyncError, RecordError, Remedy, StateUnavailable
+from leadsync.errors import ConfigurationError, LeadsyncError, RecordError, StateUnavailable
 from leadsync.events import HeldBack, Listener, RecordFinished, Warned, ignore
 from leadsync.explaining.explanation import Explanation
 from leadsync.explaining.gathering import Gathering
+from leadsync.held_back import is_held_back
 from leadsync.intake import Intake, Skipped, Taken, compile_mappings, keepable, open_intakes
 from leadsync.lanes import Lanes
 from leadsync.logged import of_run
 from leadsync.planning import plan_records
 from leadsync.project import Connections, connect
-from leadsync.pushes import PUSHED, Pushes, closed, push_result, pushed_place
+from leadsync.pushes import Pushes, closed, push_result
 from leadsync.records import Record
 from leadsync.retrying import Retrying
 from leadsync.running import Check, count_done, run_records
@@ -37,7 +38,7 @@ from leadsync.safety import Limits, check_safety, safety_warnings
 from leadsync.saved_plan.applying import Applying
 from leadsync.saved_plan.saving import Saving
 from leadsync.state.persistence import persistence_warnings
-from leadsync.state.refused import Refused
+from leadsync.state.refused import PUSHED, Refused, pushed_place
 from leadsync.state.runs import keep_run
 from leadsync.steps import Shared
 from leadsync.sync.account_names import AccountNames
@@ -49,10 +50,9 @@ from leadsync.sync.rebuild import Rebuild, Rebuilt
 from leadsync.sync.recover import SETTLE
 from leadsync.sync.results import Plan, PushResult, RefusedRow, RequestCounter, RunReport
 from leadsync.troubles import state_of
+from leadsync.waiting import Waiting
 
 logger = logging.getLogger("leadsync")
-
-RECORDS_FAULT = frozenset({Remedy.FIX_RECORD, Remedy.FIX_MAPPING})
 
 
 class Pipeline:
@@ -129,6 +129,7 @@ class Pipeline:
         self._steps = await self.lanes.steps(0)
         freshness = await self._stack.enter_async_context(Freshness(contacts, self._rebuild))
         self._pushes = await self._stack.enter_async_context(Pushes(self._steps, freshness))
+        self._waiting = await self._stack.enter_async_context(Waiting(self.connections, self._push_kept))
 
     @property
     def catalogue(self) -> Catalogue:
@@ -157,31 +158,41 @@ class Pipeline:
         """Bring one record into the CRM; pushes at the same time share batches.
 
         Never raises for a fault of the record or of the CRM: it says so in the result, and the record is kept among the
-        refused ones. After `patience` seconds the same is done for a record that is still on its way, which goes on.
+        refused ones; one that is not at fault goes in by itself later. After `patience` seconds the same is done for a
+        record that is still on its way, which goes on.
         """
         if self._pushes.is_closed:
             # Redis is closed too: there is nowhere to keep the record.
             return PushResult(False, None, None, str(closed()), closed().remedy)
+        self._waiting.wanted()
         with self._pushes.under_way():
-            return push_result(self._told(time.time(), await self._push(record, patience)))
+            done = self._told(time.time(), await self._push(record, patience))
+        self._waiting.heard(done)
+        return push_result(done)
+
+    def bring_waiting(self) -> None:
+        """Bring in, in the background, what was pushed and had to wait, now and later; a push begins this, too."""
+        self._waiting.wake()
 
     def _told(self, came: float, done: Done) -> Done:
         """What became of a push, told to whoever listens unless it was held back: it will be tried again."""
-        if done.outcome != "failed" or done.remedy in RECORDS_FAULT:
+        if not is_held_back(done):
             self.connections.listeners(RecordFinished(PUSHED, done.outcome, max(0.0, time.time() - came)))
         return done
 
     async def _push(
-        self, record: Mapping[str, Any] | Record, patience: float | None = None, source: str | None = None
+        self, record: Mapping[str, Any] | Record, patience: float | None = None, kept: Refused | None = None
     ) -> Done:
+        came, name, source = (kept.since, kept.key, kept.source) if kept else (time.time(), None, None)
         try:
             read = record if isinstance(record, Record) else self._read_pushed(record)
             intake = self._intakes.for_record(read, source)
             taken = intake.take(read, pushed_place(read.source, read.id), pushed=keepable(record))
+            taken = replace(taken, came=came, kept=name)
         except Skipped as skipped:
             return Done(str(skipped), PUSHED, "skipped")
         except RecordError as error:
-            return await self._keep_pushed(record, error)
+            return await self._keep_pushed(record, error, came)
         try:
             return await self._pushes.push(intake, taken, patience)
         except LeadsyncError as error:
@@ -194,19 +205,19 @@ class Pipeline:
     def _read_pushed(self, raw: Mapping[str, Any]) -> Record:
         return Record.from_mapping(raw, zone=ZoneInfo(self.project.file.defaults.timezone))
 
-    async def _keep_pushed(self, record: Mapping[str, Any] | Record, error: RecordError) -> Done:
+    async def _keep_pushed(self, record: Mapping[str, Any] | Record, error: RecordError, came: float) -> Done:
         raw = keepable(record)
         known = raw or {}
         place = pushed_place(known.get("source"), known.get("id") or digest(repr(sorted(known.items()))))
         done = refusal(place, place, error)
-        await self._try_to_keep(replace(refused_of(done, PUSHED, time.time()), record=raw))
+        await self._try_to_keep(replace(refused_of(done, PUSHED, time.time()), record=raw, came=came))
         return done
 
     async def _keep_failed(self, intake: Intake, taken: Taken, error: LeadsyncError) -> None:
         """Keep a record that the trouble of the CRM held back."""
         at = time.time()
         refused = Refused(taken.key, intake.source.name, taken.place, error.what, error.remedy, None, at, do=error.do)
-        await self._try_to_keep(replace(refused, record=taken.pushed))
+        await self._try_to_keep(replace(refused, record=taken.pushed, came=taken.came))
 
     async def _try_to_keep(self, refused: Refused) -> None:
         try:
@@ -294,7 +305,7 @@ class Pipeline:
         await self._run(self._intakes.of(source), selection, report)
 
     async def _push_kept(self, refused: Refused) -> Done:
-        return self._told(refused.at, await self._push(refused.record or {}, source=refused.source))
+        return self._told(refused.since, await self._push(refused.record or {}, kept=refused))
 
     @asynccontextmanager
     async def _reported(self, source: str) -> AsyncIterator[RunReport]:

@@ -11,13 +11,9 @@ from typing import Self
 from leadsync.done import Done
 from leadsync.errors import AmoCRMUnknownOutcome, StateUnavailable
 from leadsync.intake import Intake, Taken
-from leadsync.records import UNKNOWN_SOURCE
 from leadsync.steps import FIRST_WAIT, LONGEST_WAIT, Steps
 from leadsync.sync.freshness import Freshness
 from leadsync.sync.results import PushResult, RefusedRow
-
-PUSHED = "push"
-"""Where a pushed record comes from, in messages."""
 
 TOGETHER = 250
 """Pushes that are taken at once, at most: what one write request can hold."""
@@ -105,7 +101,9 @@ class Pushes:
                 return await done
         except TimeoutError:
             what = f"amoCRM did not take the record within {round(patience or 0, 1):g} s"
-            raise AmoCRMUnknownOutcome(what, do="push it again, or `leadsync failed retry`") from None
+            raise AmoCRMUnknownOutcome(
+                what, do="nothing: it is kept and goes in by itself; pushing it again does no harm"
+            ) from None
 
     async def _work(self) -> None:
         waiting: list[_Push] = []
@@ -194,13 +192,3 @@ def push_result(done: Done) -> PushResult:
 def _sentence(row: RefusedRow) -> str:
     said = f"{row.field}: {row.reason}" if row.field else row.reason
     return f"{said}; what to do: {row.do}" if row.do else said
-
-
-def is_pushed(place: str) -> bool:
-    """Whether a record with this place was pushed: no source holds it."""
-    return place.startswith(f"{PUSHED}:")
-
-
-def pushed_place(source: object, record_id: object) -> str:
-    """Where a pushed record is, for people; one that could not be read is kept under this name."""
-    return f"{PUSHED}:{source or UNKNOWN_SOURCE}:{record_id}"

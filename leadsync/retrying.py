@@ -10,8 +10,7 @@ from leadsync.chunks import Selection, consumes
 from leadsync.config.loader import Project
 from leadsync.done import Done
 from leadsync.errors import ConfigurationError
-from leadsync.pushes import is_pushed
-from leadsync.state.refused import Refused, RefusedRecords
+from leadsync.state.refused import Refused, RefusedRecords, is_pushed
 from leadsync.sync.results import RunReport
 
 Run = Callable[[str, Selection, RunReport], Awaitable[None]]
@@ -54,12 +53,8 @@ class Retrying:
                 await self._drop_vanished(only, report)
 
     async def from_kept(self, push: Push) -> list[Done]:
-        """Bring in what was kept; what went through, is not wanted any more, or has another key now, is forgotten."""
-        done = await asyncio.gather(*map(push, self.pushed))
-        tried = zip(self.pushed, done, strict=True)
-        gone = [one.key for one, result in tried if result.outcome != "failed" or result.key != one.key]
-        await self.refused.drop(gone)
-        return list(done)
+        """Bring in what was kept."""
+        return await bring_kept(self.refused, push, self.pushed)
 
     async def _drop_vanished(self, keys: Collection[str], report: RunReport) -> None:
         """Forget records that their source does not hold any more: nobody tried them just now."""
@@ -69,3 +64,14 @@ class Retrying:
         if vanished:
             report.warnings.append(f"{len(vanished)} refused records are no longer in their source and were forgotten")
             await self.refused.drop(vanished)
+
+
+async def bring_kept(refused: RefusedRecords, push: Push, kept: Sequence[Refused]) -> list[Done]:
+    """Bring kept records in; what went through, is not wanted any more, or has another key now, is forgotten.
+
+    Raises StateUnavailable.
+    """
+    done = await asyncio.gather(*map(push, kept))
+    tried = zip(kept, done, strict=True)
+    await refused.drop_older({k.key: k.since for k, now in tried if now.outcome != "failed" or now.key != k.key})
+    return list(done)

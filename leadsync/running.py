@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from leadsync.chunks import CHUNK, Chunk, Selection, open_source, read_chunks
 from leadsync.done import Done
+from leadsync.errors import Remedy
 from leadsync.events import RecordsDone
 from leadsync.intake import Intake, Taken
 from leadsync.lanes import MOST, Lanes
@@ -160,6 +161,6 @@ class Running:
                 del self.others[key]
 
     async def _count(self, done: Sequence[Done]) -> None:
-        """Count records that are done with, and let the source let go of them."""
-        await self.source.accepted([one.place for one in done])
+        """Count records that are done with, and let the source let go of them; not of those that only have to wait."""
+        await self.source.accepted([one.place for one in done if one.remedy is not Remedy.WAIT])
         count_done(self.connections, self.report, done)

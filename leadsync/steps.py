@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from leadsync.done import Done, refusal, refused_items, refused_of
 from leadsync.errors import RecordError, Remedy
 from leadsync.events import LeadCreated, RecordRefused, Warned
+from leadsync.held_back import with_held_back
 from leadsync.intake import Intake, Taken, account_zone, keepable
 from leadsync.mapping.found_notes import FoundNote, noted_in
 from leadsync.mapping.shown_keys import shown_key
@@ -97,6 +98,7 @@ class Steps:
         found = OpenLeads(client, redis, names, catalogue, None if promises is None else {}, resume)
         leads = SharedLeads(client, redis, names, catalogue, zone, found, holding)
         self._planner = Planner(client, redis, names, catalogue, matcher, zone, leads)
+        self._zone = ZoneInfo(file.defaults.timezone)
         sender = Sender(client, redis, names, claims, journal, self._recovery, catalogue, shared.sizes)
         self._applier = Applier(sender, shared.sizes)
         self.refused = connections.refused
@@ -126,6 +128,7 @@ class Steps:
             mine, others = await self._claimed(taken, [[f"key:{one.key}"] for one in taken])
             if check is not None and others:
                 return [], list(taken)
+            mine, ended = await with_held_back(self.refused, intake, mine, self._zone)
             # Whoever held these keys before may have died with a batch on the wire: that comes first, here and below.
             await self._recovery.resume()
             wishes, failed = await self._wishes(intake, mine)
@@ -139,7 +142,7 @@ class Steps:
             plans = failed + await self._planner.plan(free)
             if check is not None:
                 await check(plans)
-            return await self._marked(intake, by_key, plans, exactly=check is not None), others
+            return ended + await self._marked(intake, by_key, plans, exactly=check is not None), others
         finally:
             await self._claims.release(self._claims.held)
 
@@ -267,8 +270,10 @@ class Steps:
         name, now = intake.source.name, time.time()
         kept = [refused_of(one, name, now) for one in done if one.error is not None]
         kept += [refused_items(one, name, now) for one in applied if one.refused]
-        await self.refused.keep([replace(one, record=_record_of(taken[one.key])) for one in kept])
-        await self.refused.drop([name for one in applied if not one.refused for name in (one.plan.key, one.plan.place)])
+        read = [(one, taken[one.key]) for one in kept]
+        await self.refused.keep([replace(one, record=_record_of(of), came=of.came) for one, of in read])
+        went = [taken[one.plan.key] for one in applied if not one.refused]
+        await self.refused.drop_older({name: one.came for one in went for name in (one.key, one.place)})
         return done
 
     async def _applied(self, intake: Intake, taken: Mapping[str, Taken], plans: Sequence[RecordPlan]) -> list[Applied]:

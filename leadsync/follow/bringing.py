@@ -16,12 +16,16 @@ from leadsync.follow.feed import Feed
 from leadsync.follow.inbox import Item
 from leadsync.follow.pace import Pace
 from leadsync.follow.states import Gate
+from leadsync.held_back import is_held_back
 from leadsync.intake import Taken
 from leadsync.pipeline import Pipeline
 from leadsync.running import count_done
 from leadsync.state.seen import NEW
 from leadsync.steps import FIRST_WAIT, LONGEST_WAIT, Steps
 from leadsync.sync.results import RunReport
+
+HELD_BACK, MOST_HELD_BACK = 1.0, 30.0
+"""Seconds after which a record is tried again whose item amoCRM did not take though it answers others."""
 
 
 @dataclass(slots=True)
@@ -152,11 +156,13 @@ class Bringing:
 
     async def _sync(self, batch: Batch, steps: Steps) -> None:
         done, left = await steps.sync(batch.feed.intake, list(batch.taken.values()))
-        await self._finish(batch, done)
-        for one in left:
-            item = batch.items[one.place]
-            item.tries += 1
-            item.not_before = time.monotonic() + min(LONGEST_WAIT, FIRST_WAIT * 1.5**item.tries)
+        held_back = [one for one in done if is_held_back(one)]
+        await self._finish(batch, [one for one in done if not is_held_back(one)])
+        for places, first, longest in ((left, FIRST_WAIT, LONGEST_WAIT), (held_back, HELD_BACK, MOST_HELD_BACK)):
+            for one in places:
+                item = batch.items[one.place]
+                item.tries += 1
+                item.not_before = time.monotonic() + min(longest, first * 1.5 ** min(item.tries, 50))
 
     async def _finish(self, batch: Batch, done: Sequence[Done]) -> None:
         """Let the source go of records that are done with, and tell."""

@@ -21,7 +21,20 @@ from leadsync.state.runs import without_rows
 from leadsync.state.seen import mark_of
 
 KNOWN = frozenset(
-    {"link", "people", "wrote", "leads", "index", "refused", "refused-at", "journal", "looking", "seen", "runs"}
+    {
+        "link",
+        "people",
+        "wrote",
+        "leads",
+        "index",
+        "refused",
+        "refused-at",
+        "waiting",
+        "journal",
+        "looking",
+        "seen",
+        "runs",
+    }
     | {"version", "budget", "batches", "catalogue", "latest", "marks", "marked", "memory", "wording", "index-state"}
     | {"alive", "owners", "claims", "token", "oauth"}
 )
@@ -80,7 +93,8 @@ class Parts:
         ]
         fields = [one.encode() for one in found]
         self.held.add(REFUSED, self._name("refused"), "hash", fields)
-        self.held.add(REFUSED, self._name("refused-at"), "zset", fields, counted=False)
+        for beside in ("refused-at", "waiting"):
+            self.held.add(REFUSED, self._name(beside), "zset", fields, counted=False)
 
     async def _batches(self) -> None:
         """Items of batches whose outcome nobody knows: what others sent with them stays."""

@@ -14,7 +14,7 @@ from leadsync.sealing import Seal
 SEALED_NAMES = ("token:access", "token:refresh", "refused", "journal")
 """What is stored through a seal."""
 
-BESIDE = {"refused": ("refused-at", "zset"), "journal": ("looking", "set")}
+BESIDE = {"refused": {"refused-at": "zset", "waiting": "zset"}, "journal": {"looking": "set"}}
 """What is kept by the same fields beside them."""
 
 
@@ -66,5 +66,5 @@ def _add(connections: Connections, held: Held, piece: Piece) -> None:
         held.parts.append(Part(SEALED, piece.name))
         return
     held.add(SEALED, piece.name, piece.type, [piece.field])
-    other, kind = BESIDE[piece.name.removeprefix(connections.names.prefix)]
-    held.add(SEALED, connections.names.name(other), kind, [piece.field], counted=False)
+    for other, kind in BESIDE[piece.name.removeprefix(connections.names.prefix)].items():
+        held.add(SEALED, connections.names.name(other), kind, [piece.field], counted=False)

@@ -1,7 +1,8 @@
 """Refused records: kept with their reason until they go through, somebody drops them, or their time is over.
 
 `{prefix}refused` holds them by key, as the seal closes them; `{prefix}refused-at` says of each key when it was tried
-last, so that nothing has to be opened to know what is too old.
+last, and `{prefix}waiting` of those that go in by themselves later when they came, so that nothing has to be opened to
+know what is too old and whose turn it is.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from typing import Any
 import orjson
 from redis.asyncio import Redis
 
+from leadsync.errors import Remedy
+from leadsync.merging import merged
+from leadsync.records import UNKNOWN_SOURCE
 from leadsync.sealing import PLAIN, Seal
 from leadsync.state.namespace import Namespace
 from leadsync.state.redis import state_errors
@@ -23,15 +27,30 @@ DAY = 86_400
 KEPT = 90.0 * DAY
 """Seconds after its last try for which a record is kept, where nobody says otherwise."""
 
-# KEYS: the records, their times. ARGV: the time up to which they go. Answers how many went.
+PUSHED = "push"
+"""Where a pushed record comes from, in messages."""
+
+# KEYS: the records, their times, those that wait. ARGV: the time up to which they go. Answers how many went.
 EXPIRE = """
 local old = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ARGV[1])
 local gone = 0
 for _, key in ipairs(old) do
   gone = gone + redis.call('HDEL', KEYS[1], key)
   redis.call('ZREM', KEYS[2], key)
+  redis.call('ZREM', KEYS[3], key)
 end
 return gone
+"""
+
+# KEYS: as above. ARGV: keys, each with what is stored there: one that holds something else by now stays.
+DROP_SAME = """
+for index = 1, #ARGV, 2 do
+  if redis.call('HGET', KEYS[1], ARGV[index]) == ARGV[index + 1] then
+    redis.call('HDEL', KEYS[1], ARGV[index])
+    redis.call('ZREM', KEYS[2], ARGV[index])
+    redis.call('ZREM', KEYS[3], ARGV[index])
+  end
+end
 """
 
 
@@ -53,7 +72,8 @@ class Refused:
 
     `payload` is the item amoCRM refused, `request` the call that carried it and `answer` what it said, when it came
     that far; `items` are those that need not be sent again as they are. `record` is the record itself, where it could
-    be read: a pushed one is tried again from here, for no source holds it.
+    be read: a pushed one is tried again from here, for no source holds it. `came` is when it was pushed or read (unix
+    seconds), None for one that was kept when nobody wrote that down.
     """
 
     key: str
@@ -71,12 +91,44 @@ class Refused:
     answer: Mapping[str, Any] | None = None
     record: Mapping[str, Any] | None = None
     items: Sequence[RefusedItem] = ()
+    came: float | None = None
+
+    @property
+    def since(self) -> float:
+        """When it came, as far as that is known (unix seconds)."""
+        return self.at if self.came is None else self.came
+
+    @property
+    def waits(self) -> bool:
+        """Whether it goes in by itself later: it was pushed, and neither it nor its mapping is at fault."""
+        is_answered = self.request is not None and self.remedy != Remedy.WAIT  # amoCRM does not want this item
+        held_back = not Remedy(self.remedy).blames_record and not is_answered
+        return held_back and is_pushed(self.place) and self.record is not None
+
+
+def is_pushed(place: str) -> bool:
+    """Whether a record with this place was pushed: no source holds it."""
+    return place.startswith(f"{PUSHED}:")
+
+
+def pushed_place(source: object, record_id: object) -> str:
+    """Where a pushed record is, for people; one that could not be read is kept under this name."""
+    return f"{PUSHED}:{source or UNKNOWN_SOURCE}:{record_id}"
 
 
 def restored(plain: bytes) -> Refused:
     """A record from its JSON."""
     data = orjson.loads(plain)
     return Refused(**data | {"items": [RefusedItem(**one) for one in data["items"]]})
+
+
+def again(known: Refused, refused: Refused) -> Refused:
+    """A record that is kept once more, with the tries of before, and with what had to wait already."""
+    more = replace(refused, tries=known.tries + 1)
+    if not (known.waits and refused.waits and known.record and refused.record):
+        return more
+    older, newer = sorted((known, refused), key=lambda one: one.since)
+    return replace(more, record=merged(older.record or {}, newer.record or {}), came=newer.since)
 
 
 class RefusedRecords:
@@ -97,17 +149,20 @@ class RefusedRecords:
         self._redis = redis
         self._name = names.name("refused")
         self._times = names.name("refused-at")
+        self._waiting = names.name("waiting")
         self._seal = seal
         self._keep = keep
         self._clock = clock
 
     async def keep(self, refused: Sequence[Refused]) -> None:
-        """Keep records, counting the tries of those already here. Raises StateUnavailable."""
+        """Keep records, counting the tries of those already here. Raises StateUnavailable.
+
+        A record that waits takes along what waits under its key already: a bot may push each message by itself.
+        """
         if not refused:
             return
         known = await self.find([one.key for one in refused])
-        again = {one.key: known[one.key].tries + 1 for one in refused if one.key in known}
-        await self._store([replace(one, tries=again.get(one.key, one.tries)) for one in refused])
+        await self._store([again(known[one.key], one) if one.key in known else one for one in refused])
 
     async def find(self, keys: Sequence[str]) -> dict[str, Refused]:
         """Those of `keys` that are refused. Raises StateUnavailable."""
@@ -135,14 +190,34 @@ class RefusedRecords:
         async with state_errors(), self._redis.pipeline(transaction=True) as pipe:
             pipe.hdel(self._name, *keys)
             pipe.zrem(self._times, *keys)
-            dropped, _ = await pipe.execute()
+            pipe.zrem(self._waiting, *keys)
+            dropped, *_ = await pipe.execute()
         return int(dropped)
+
+    async def drop_older(self, times: Mapping[str, float]) -> None:
+        """Forget those of these keys that came no later than at their times. Raises StateUnavailable."""
+        if not times:
+            return
+        async with state_errors():
+            raw: Any = await self._redis.hmget(self._name, list(times))
+        pairs = [(key, one) for key, one in zip(times, raw, strict=True) if one]
+        older = [pair for pair in pairs if restored(self._seal.open(pair[1])).since <= times[pair[0]]]
+        if older:
+            async with state_errors():
+                parts = [part for pair in older for part in pair]
+                await self._redis.eval(DROP_SAME, 3, self._name, self._times, self._waiting, *parts)
+
+    async def waiting(self, most: int) -> list[str]:
+        """The keys of those that go in by themselves, the oldest first. Raises StateUnavailable."""
+        async with state_errors():
+            found: Any = await self._redis.zrange(self._waiting, 0, most - 1)
+        return [one.decode() for one in found]
 
     async def drop_all(self) -> int:
         """Forget all of them, also those that nobody can read; how many there were. Raises StateUnavailable."""
         async with state_errors(), self._redis.pipeline(transaction=True) as pipe:
             pipe.hlen(self._name)
-            pipe.unlink(self._name, self._times)
+            pipe.unlink(self._name, self._times, self._waiting)
             dropped, _ = await pipe.execute()
         return int(dropped)
 
@@ -150,7 +225,7 @@ class RefusedRecords:
         """Forget those whose time is over; how many there were. Raises StateUnavailable."""
         await self._learn_times()
         async with state_errors():
-            return int(await self._redis.eval(EXPIRE, 2, self._name, self._times, self._until))
+            return int(await self._redis.eval(EXPIRE, 3, self._name, self._times, self._waiting, self._until))
 
     async def expired_warnings(self) -> list[str]:
         """Forget those whose time is over, and say how many there were, if any. Raises StateUnavailable."""
@@ -199,6 +274,9 @@ class RefusedRecords:
         async with state_errors(), self._redis.pipeline(transaction=True) as pipe:
             pipe.hset(self._name, mapping=rows)
             pipe.zadd(self._times, {one.key: one.at for one in refused})
+            pipe.zrem(self._waiting, *(one.key for one in refused))
+            if waiting := {one.key: one.since for one in refused if one.waits}:
+                pipe.zadd(self._waiting, waiting)
             await pipe.execute()
 
     async def _learn_times(self) -> None:

@@ -73,7 +73,7 @@ class NotAccepted:
     @property
     def do(self) -> str:
         """What a person can do about it."""
-        return "nothing: the next run tries again" if self.remedy is Remedy.WAIT else MEND
+        return "nothing: it is tried again by itself" if self.remedy is Remedy.WAIT else MEND
 
 
 @dataclass(slots=True)

@@ -8,7 +8,6 @@ from uuid import uuid4
 from fastapi import APIRouter
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictFloat, StrictInt, model_validator
 
-from leadsync.pipeline import RECORDS_FAULT
 from leadsync.sync.results import PushResult
 from leadsync.web.problems import Fault, described, unavailable
 from leadsync.web.service import PREFIX, SOURCE, Service
@@ -148,6 +147,6 @@ def _fault(result: PushResult, record_id: str) -> Fault:
         "message": result.message,
         "id": record_id,
     }
-    if result.remedy in RECORDS_FAULT:
+    if result.remedy is not None and result.remedy.blames_record:
         return Fault(400, "refused", "The record was refused", result.message, more=more)
     return unavailable(result.message, more)

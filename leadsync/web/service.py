@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
@@ -24,11 +24,10 @@ from leadsync.logged import RUN_ID
 from leadsync.opened import Opened
 from leadsync.pipeline import Pipeline
 from leadsync.project import Connections, Listeners, connect
-from leadsync.pushes import PUSHED, pushed_place
 from leadsync.seeing.instruments import Instruments
 from leadsync.seeing.metrics import Metrics, process_registry
 from leadsync.seeing.notices import Notices
-from leadsync.state.refused import Refused
+from leadsync.state.refused import PUSHED, Refused, pushed_place
 from leadsync.sync.recover import SETTLE
 from leadsync.sync.results import PushResult
 from leadsync.troubles import state_of
@@ -84,6 +83,7 @@ class Service:
         self._project: Project | None = None
         self._stack = AsyncExitStack()
         self._pushing: set[asyncio.Task[PushResult]] = set()
+        self._bring_waiting: Callable[[], None] = lambda: None
 
     async def __aenter__(self) -> Self:
         """Open what can be opened. Raises ConfigurationError; trouble that may pass is told by `/ready`."""
@@ -115,8 +115,13 @@ class Service:
         """Finish the pushes under way, and close."""
         await self._stack.aclose()
 
-    def _made(self, project: Project, listener: Listener) -> Pipeline:
-        return Pipeline(project, listener=listener, retry=self._retry, timeouts=self._timeouts, settle=self._settle)
+    @asynccontextmanager
+    async def _made(self, project: Project, listener: Listener) -> AsyncIterator[Pipeline]:
+        options: dict[str, Any] = {"retry": self._retry, "timeouts": self._timeouts, "settle": self._settle}
+        async with Pipeline(project, listener=listener, **options) as pipeline:
+            self._bring_waiting = pipeline.bring_waiting
+            pipeline.bring_waiting()
+            yield pipeline
 
     async def _open(self) -> None:
         try:
@@ -165,6 +170,7 @@ class Service:
     def logged_in(self) -> None:
         """What waited for a login need not wait until somebody tries again."""
         self._pipeline.try_again()
+        self._bring_waiting()
         self.answering.forget()
         self.recovering.look_now()
 
@@ -180,7 +186,8 @@ class Service:
         A record without `source` or `id` gets those that the route gives it: `telegram`, and a fresh one.
         """
         record = {**record, "source": record.get("source") or SOURCE, "id": record.get("id") or uuid4().hex}
-        pushing = asyncio.create_task(self._push(record))
+        came = time.time()
+        pushing = asyncio.create_task(self._push(record, came))
         self._pushing.add(pushing)
         pushing.add_done_callback(self._pushing.discard)
         try:
@@ -189,9 +196,9 @@ class Service:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            return await self._kept(record, StateUnavailable("the service is ending", do="send it again"))
+            return await self._kept(record, came, StateUnavailable("the service is ending", do="send it again"))
 
-    async def _push(self, record: Mapping[str, Any]) -> PushResult:
+    async def _push(self, record: Mapping[str, Any], came: float) -> PushResult:
         RUN_ID.set(self._run_id)
         began = time.monotonic()
         try:
@@ -202,23 +209,23 @@ class Service:
                 except (LeadsyncError, TimeoutError) as error:
                     if (state := state_of(_trouble(error))) is not None:
                         self._listeners(HeldBack(state, _trouble(error).what))
-                    return await self._kept(record, error)
+                    return await self._kept(record, came, error)
                 left = self.patience - (time.monotonic() - began)
                 return await pipeline.push(record, patience=max(left, 0.0))
         except TimeoutError:
             return _not_kept("Redis did not answer in time")
 
-    async def _kept(self, record: Mapping[str, Any], error: Exception) -> PushResult:
-        """Keep a record that no pipeline could take, as a pushed one; `leadsync failed retry` pushes it again."""
+    async def _kept(self, record: Mapping[str, Any], came: float, error: Exception) -> PushResult:
+        """Keep a record that no pipeline could take, as a pushed one; it goes in by itself later."""
         place, reason = pushed_place(record["source"], record["id"]), _reason(error)
         remedy = error.remedy if isinstance(error, LeadsyncError) else Remedy.WAIT
-        refused = Refused(place, PUSHED, place, reason, remedy, None, time.time(), record=keepable(record))
+        refused = Refused(place, PUSHED, place, reason, remedy, None, time.time(), record=keepable(record), came=came)
         try:
             connections = await self.connections()
             await connections.refused.keep([refused])
         except LeadsyncError as trouble:
             return _not_kept(trouble.what)
-        message = f"{reason}; the record is kept: `leadsync failed retry` brings it in"
+        message = f"{reason}; the record is kept and goes in by itself later"
         return PushResult(False, None, None, message, remedy)
 
 

@@ -69,6 +69,17 @@ async def test_refused_entries_are_kept_and_can_be_retried(world: World) -> None
     assert [orjson.loads(orjson.dumps(one.record))["id"] for one in kept if one.record] == ["2"]
 
 
+async def test_what_has_to_wait_stays_in_the_stream(world: World) -> None:
+    """An item that amoCRM did not take though it answered others is not let go of: the next run brings it in."""
+    world.write(sources={"talks": STREAM})
+    await add(world.redis, talk("1"))
+    world.sandbox.faults.add("POST /api/v4/leads 504_before times=5")
+    assert [one.do for one in (await world.run()).refused] == ["nothing: it is tried again by itself"]
+    assert await pending(world.redis) == 1
+    assert (await world.run()).created["leads"] == 1
+    assert (await pending(world.redis), await world.refused()) == (0, [])
+
+
 async def test_following_refuses_like_a_run(world: World) -> None:
     """A followed entry that is refused is kept with its record, and let go of."""
     world.write(sources={"talks": STREAM})

@@ -172,3 +172,24 @@ async def test_redis_has_forgotten(kept_world: tuple[World, KeptValkey]) -> None
 async def has_leads(world: World, count: int) -> bool:
     """Whether the account has so many leads."""
     return len(world.leads()) == count
+
+
+async def test_an_item_that_is_lost_again_and_again(streaming: World) -> None:
+    """A record that amoCRM does not take though it answers others waits in its stream and goes in by itself."""
+    world = streaming
+    async with following(world) as (_, ear):
+        await ear.state("working")
+        world.sandbox.faults.add("POST /api/v4/leads 504_before times=5")
+        await add(world.redis, talk("1", phone="+79161234567"))
+        await world.sandbox.requests.reached(8)
+        await until(lambda: is_refused(world, "wait"))
+        assert await pending(world.redis) == 1
+        await ear.finished(1)
+        await all_accepted(world.redis)
+    assert ear.outcomes() == ["create"]
+    assert (len(world.leads()), len(world.contacts()), await world.refused()) == (1, 1, [])
+
+
+async def is_refused(world: World, remedy: str) -> bool:
+    """Whether the only refused record has this remedy."""
+    return [one.remedy for one in await world.refused()] == [remedy]

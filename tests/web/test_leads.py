@@ -331,27 +331,6 @@ async def test_the_deadline(world: World) -> None:
     assert (len(world.leads()), await world.refused()) == (1, [])
 
 
-async def test_records_wait_for_a_login(world: World) -> None:
-    """While nobody is logged in pushes are kept; after the login the service goes on, and a retry brings them in."""
-    with_key(world, **world.integration())
-    async with serving(app_for(world)) as client:
-        client.headers.update(bearer())
-        waiting = await client.post(LEADS, json=IVAN)
-        assert waiting.status_code == 503
-        assert "leadsync auth login" in is_problem(waiting)["message"]
-        assert [one.record for one in await world.refused()] == [{"source": "telegram"} | IVAN]
-        address = (await client.get(URL)).json()["auth_url"]
-        state = httpx.URL(address).params["state"]
-        code = world.sandbox.oauth.code(1)
-        done = await client.get("/api/v1/amocrm/callback", params={"code": code, "state": state})
-        assert done.status_code == 200
-        assert (await client.get("/ready")).json()["ready"] is True
-        assert (await client.post(LEADS, json=IVAN | {"id": "43"})).status_code == 200
-    async with world.pipeline() as pipeline:
-        await pipeline.retry()
-    assert (len(world.leads()), await world.refused()) == (2, [])
-
-
 async def test_the_same_record_waits_once(world: World) -> None:
     """However often a bot sends a talk while nobody is logged in, it is kept once."""
     with_key(world, **world.integration())
