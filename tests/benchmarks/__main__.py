@@ -24,7 +24,7 @@ from tests.benchmarks.table import Measured, as_json, machine, markdown, print_t
 @click.option("--format", "format_", type=click.Choice(["table", "json", "markdown"]), default="table")
 @click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the JSON there, too.")
 def main(rows: tuple[str, ...], quick: bool, rounds: int | None, format_: str, file: Path | None) -> None:
-    """Measure leadsync. Without a ROW all of them, which takes about a quarter of an hour.
+    """Measure leadsync. Without a ROW all of them, which takes about twenty minutes.
 
     Ends with 1 when a figure does not meet its bar, or a row cannot be measured.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -81,6 +82,15 @@ class Crm:
     def arrivals(self) -> list[float]:
         """When the requests came in, in seconds, the first first (the last five thousand of them)."""
         return [one["tick"] for one in self._requests(5000)["requests"]]
+
+    def leads_made(self) -> dict[str, float]:
+        """When the first request came that made a lead of a client, in seconds, by the client's name."""
+        made: dict[str, float] = {}
+        for one in self._requests(5000)["requests"]:
+            if (one["method"], one["path"], one["status"]) == ("POST", "/api/v4/leads", 200):
+                for lead in one["body"]:
+                    made.setdefault(re.sub(r"^Заявка от | \(.*$", "", lead["name"]), one["tick"])
+        return made
 
     def refusals(self) -> int:
         """How many of them were answered with 429."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.benchmarks import memory, new_talks, offline, pace, push, start_up, unchanged
+from tests.benchmarks import following, memory, new_talks, offline, pace, push, start_up, unchanged
 from tests.benchmarks.options import Row
 
 ROWS = {
@@ -16,5 +16,6 @@ ROWS = {
         Row("offline", "dry-run --offline, beside the bare rendering of the same templates", offline.offline),
         Row("start-up", "leadsync --help, beside the import of click and rich", start_up.start_up),
         Row("push", "one push of a new talk: requests on its way, and time that is not amoCRM's", push.push),
+        Row("latency", "run --follow: seconds from the XADD of a talk to its lead", following.latency),
     )
 }
