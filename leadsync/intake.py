@@ -86,7 +86,7 @@ class Intake:
         if mapping is None:
             known = ", ".join(sorted(str(one) for one in self._mappings))
             raise RecordError(
-                f"no mapping for records whose source is {record.source!r}",
+                "no mapping for records of this `source`",
                 field="source",
                 where=place,
                 do=f"name one under sources.{self.source.name}.mapping, which has: {known}",
@@ -131,7 +131,7 @@ class Intakes:
             if record.source in one.mappings or None in one.mappings:
                 return self.of(name)
         raise RecordError(
-            f"no source of leadsync.yaml has a mapping for records whose source is {record.source!r}",
+            "no source of leadsync.yaml has a mapping for records of this `source`",
             field="source",
             do="add one under `mapping:`",
         )

@@ -14,7 +14,8 @@
     anything else                                     AmoCRMAPIError        AmoCRMAPIError
 
 `AmoCRMUnavailable` therefore always means "surely changed nothing", which is what makes it safe to send again.
-No part of a body reaches a message but title, detail, hint, code and path, and those lose whatever they quote.
+No part of a body reaches a message but title, detail, hint, code and path, and those lose whatever they quote; title,
+detail and hint also every word of what was sent.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ import httpx
 import orjson
 
 from leadsync.amocrm.redaction import without_values
+from leadsync.amocrm.sent_words import sent_words, without_words
 from leadsync.errors import (
     AmoCRMAPIError,
     AmoCRMBanned,
@@ -85,11 +87,14 @@ class _Answer:
 
     @property
     def said(self) -> str:
-        """Title, detail, hint and code as one text without anything they quote; empty for an HTML page."""
+        """Title, detail, hint and code as one text without anything they quote or repeat; empty for an HTML page."""
         if not isinstance(self.body, dict):
             return ""
-        parts = (self.body.get(name) for name in ("title", "detail", "hint", "code"))
-        return ", ".join(without_values(str(part)) for part in parts if part)
+        words = sent_words(self.response)
+        parts = [self.body.get(name) for name in ("title", "detail", "hint")]
+        shown = [without_words(without_values(str(part)), words) for part in parts if part]
+        code = self.body.get("code")
+        return ", ".join([*shown, without_values(str(code))] if code else shown)
 
     def what(self, text: str) -> str:
         return f"{text} (amoCRM: {self.said})" if self.said else text
@@ -201,20 +206,22 @@ def _bad_request(answer: _Answer) -> AmoCRMAPIError:
     refusals = body.get("validation-errors")
     if isinstance(refusals, list) and refusals:
         return _refused(answer, refusals)
-    missing = _missing_ids(body.get("errors"))
+    missing = _missing_ids(body.get("errors"), answer)
     if missing and answer.method == "PATCH":
         return PartlyApplied(f"amoCRM does not know {len(missing)} of the ids", missing=missing, where=answer.where)
     return _stopped(answer)
 
 
-def _missing_ids(errors: Any) -> dict[int, str]:
+def _missing_ids(errors: Any, answer: _Answer) -> dict[int, str]:
     if not isinstance(errors, dict) or not all(str(name).isdecimal() for name in errors):
         return {}
-    return {int(name): without_values(str(reason)) for name, reason in errors.items()}
+    words = sent_words(answer.response)
+    return {int(name): without_words(without_values(str(reason)), words) for name, reason in errors.items()}
 
 
 def _refused(answer: _Answer, refusals: list[Any]) -> AmoCRMAPIError:
-    items = {str(one.get("request_id", "")): _refusals_of(one) for one in refusals if isinstance(one, dict)}
+    words = sent_words(answer.response)
+    items = {str(one.get("request_id", "")): _refusals_of(one, words) for one in refusals if isinstance(one, dict)}
     reasons = dict.fromkeys(f"{why.code} at {why.path}" for found in items.values() for why in found)
     shown = ", ".join(list(reasons)[:_SHOWN_REFUSALS])
     what = f"amoCRM refused {len(items)} of the items, and with them the whole request: {shown}"
@@ -222,12 +229,11 @@ def _refused(answer: _Answer, refusals: list[Any]) -> AmoCRMAPIError:
     return AmoCRMValidationError(what, items=items, status=answer.status, where=answer.where, do=do)
 
 
-def _refusals_of(item: Mapping[str, Any]) -> tuple[ItemRefusal, ...]:
+def _refusals_of(item: Mapping[str, Any], words: frozenset[str]) -> tuple[ItemRefusal, ...]:
     listed = item.get("errors")
     found = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
-    return tuple(
-        ItemRefusal(*(without_values(str(one.get(name) or "")) for name in ("code", "path", "detail"))) for one in found
-    )
+    told = [[without_values(str(one.get(name) or "")) for name in ("code", "path", "detail")] for one in found]
+    return tuple(ItemRefusal(code, path, without_words(detail, words)) for code, path, detail in told)
 
 
 def _unauthorized(answer: _Answer) -> AmoCRMAPIError:

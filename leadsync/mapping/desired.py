@@ -42,6 +42,11 @@ class DesiredValue:
         return self.origin.expression
 
     @property
+    def is_fixed(self) -> bool:
+        """Whether the mapping says it, and no record."""
+        return self.origin.expression == self.text
+
+    @property
     def message(self) -> int | None:
         """The message that gave it, where a single one did."""
         return self.origin.message

@@ -9,10 +9,10 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from leadsync.amocrm.catalogue import Catalogue, CustomField
+from leadsync.amocrm.catalogue import Catalogue, CustomField, NameNotFound
 from leadsync.amocrm.field_values import Values, canonical, encode, strip_four_byte
 from leadsync.amocrm.plain_values import number_of
-from leadsync.errors import ConfigurationError, ValueRefused
+from leadsync.errors import ValueRefused
 from leadsync.mapping.contact_keys import email_key, phone_key
 from leadsync.mapping.desired import DesiredContact, DesiredLead, DesiredValue, Origin, WriteMode
 from leadsync.sync.changes import digest
@@ -267,8 +267,11 @@ class Resolver:
 def _named(part: str, desired: DesiredValue, find: Any) -> Any:
     try:
         return find()
-    except ConfigurationError as error:
-        raise ValueRefused(error.what, field=part, where=desired.place, do=error.do) from error
+    except NameNotFound as error:
+        if not desired.is_fixed:  # the name comes out of the talk: the record shows it, a log must not
+            error = NameNotFound(error.what.replace(f"«{desired.text.strip()}»", "«…»"), do=error.do)
+        told = error
+    raise ValueRefused(told.what, field=part, where=desired.place, do=told.do) from told
 
 
 def cut_at_emoji(text: str) -> str | None:
