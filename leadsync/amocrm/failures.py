@@ -92,7 +92,7 @@ class _Answer:
             return ""
         words = sent_words(self.response)
         parts = [self.body.get(name) for name in ("title", "detail", "hint")]
-        shown = [without_words(without_values(str(part)), words) for part in parts if part]
+        shown = [without_values(without_words(str(part), words)) for part in parts if part]
         code = self.body.get("code")
         return ", ".join([*shown, without_values(str(code))] if code else shown)
 
@@ -216,7 +216,7 @@ def _missing_ids(errors: Any, answer: _Answer) -> dict[int, str]:
     if not isinstance(errors, dict) or not all(str(name).isdecimal() for name in errors):
         return {}
     words = sent_words(answer.response)
-    return {int(name): without_words(without_values(str(reason)), words) for name, reason in errors.items()}
+    return {int(name): without_values(without_words(str(reason), words)) for name, reason in errors.items()}
 
 
 def _refused(answer: _Answer, refusals: list[Any]) -> AmoCRMAPIError:
@@ -232,8 +232,11 @@ def _refused(answer: _Answer, refusals: list[Any]) -> AmoCRMAPIError:
 def _refusals_of(item: Mapping[str, Any], words: frozenset[str]) -> tuple[ItemRefusal, ...]:
     listed = item.get("errors")
     found = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
-    told = [[without_values(str(one.get(name) or "")) for name in ("code", "path", "detail")] for one in found]
-    return tuple(ItemRefusal(code, path, without_words(detail, words)) for code, path, detail in told)
+    told = [[str(one.get(name) or "") for name in ("code", "path", "detail")] for one in found]
+    return tuple(
+        ItemRefusal(without_values(code), without_values(path), without_values(without_words(detail, words)))
+        for code, path, detail in told
+    )
 
 
 def _unauthorized(answer: _Answer) -> AmoCRMAPIError:

@@ -19,6 +19,7 @@ from .calls import Call
 DROPS = frozenset({"drop_before", "drop_after"})
 BEFORE = frozenset(
     {"drop_before", "504_before", "500_before", "html_404", "429", "ban403", "forbidden", "system_error_400"}
+    | {"echo_400"}
 )
 AFTER = frozenset({"drop_after", "late", "504_after", "500_after", "truncated", "unnamed_400"})
 BENDING = frozenset({"search_lag", "filters_ignored"})
@@ -40,7 +41,8 @@ class FaultRule:
     """What goes wrong, and when.
 
     Kinds that end in `before` change nothing; after those that end in `after`, `late` and `truncated` the request was
-    applied; `unnamed_400` refuses what is refused anyway without a word about which item is at fault. `path` is a glob.
+    applied; `unnamed_400` refuses what is refused anyway without a word about which item is at fault, `echo_400`
+    refuses everything and repeats all that was sent. `path` is a glob.
     A rule strikes each matching request; or with chance `probability`; or each `every`-th; or from the `nth` on,
     `times` in a row (1 unless set). `times` bounds the strikes in all. `items` limits it to arrays of at least that
     many. `seconds` is how late an answer is, or for how long the search misses what is new.

@@ -11,6 +11,7 @@ import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .calls import Call, Logged
+from .echo import echo
 from .faults import AFTER, FaultRule
 from .limits import too_many
 from .refusals import Refused, page, problem, unauthorized, unknown_error
@@ -83,7 +84,7 @@ class Gate:
             entry.fault = None
             return Answer.of(refused)
         if rule is not None and rule.kind not in AFTER:
-            return None if rule.kind == "drop_before" else Answer.of(self._struck(rule.kind))
+            return None if rule.kind == "drop_before" else Answer.of(self._struck(rule.kind, call))
         if replica.switches.banned:
             return Answer.of(page(403))
         if is_api and (refused := self._admit(call)):
@@ -93,7 +94,7 @@ class Gate:
         entry.applied = replica.account.changes != before
         replica.file.flush()
         if rule is not None and rule.kind in ("504_after", "500_after"):
-            return Answer.of(self._struck(rule.kind))
+            return Answer.of(self._struck(rule.kind, call))
         if rule is not None and rule.kind == "unnamed_400" and answer.status == 400:
             return Answer.of(problem(400, "Bad Request"))
         return answer
@@ -105,7 +106,9 @@ class Gate:
         call.user_id = user_id
         return problem(402, "Payment required") if self._replica.switches.payment_required else None
 
-    def _struck(self, kind: str) -> Refused:
+    def _struck(self, kind: str, call: Call) -> Refused:
+        if kind == "echo_400":
+            return echo(call)
         if kind.startswith("500"):
             return unknown_error()
         if kind == "429":
