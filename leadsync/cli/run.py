@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from contextlib import AsyncExitStack, suppress
 from typing import Any
+from uuid import uuid4
 
 import click
 
@@ -11,9 +14,14 @@ from leadsync.cli.addresses import Address, address_of
 from leadsync.cli.main_task import run_async
 from leadsync.cli.options import check_found, format_option, project_options, selection_options
 from leadsync.cli.output import ProgressBar, print_json, print_lines
+from leadsync.config.loader import Project
 from leadsync.durations import seconds_of
+from leadsync.errors import LeadsyncError
+from leadsync.events import ignore
 from leadsync.pipeline import Pipeline
+from leadsync.project import connect
 from leadsync.report.run_text import run_lines
+from leadsync.state.runs import keep_run
 from leadsync.sync.results import RunReport
 
 SOME_REFUSED = 3
@@ -132,5 +140,19 @@ def _alone(chosen: Mapping[str, Any]) -> None:
 
 async def _run(options: Mapping[str, Any], config: str | None) -> RunReport:
     with ProgressBar("run") as progress:
-        async with Pipeline.from_file(config, listener=progress) as pipeline:
+        pipeline = Pipeline.from_file(config, listener=progress)
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(pipeline)
+            except LeadsyncError as error:
+                await _remember(pipeline.project, options["source"], error)
+                raise
             return await pipeline.run(**options)
+
+
+async def _remember(project: Project, source: str | None, error: LeadsyncError) -> None:
+    """Let `leadsync status` show a run that could not even begin, as far as Redis answers."""
+    report = RunReport(uuid4().hex[:12], source or ", ".join(project.sources), time.time())
+    with suppress(LeadsyncError):
+        async with connect(project, ignore) as connections:
+            await keep_run(connections.redis, connections.names, report.as_json(), error)

@@ -74,6 +74,18 @@ async def test_an_untouched_project(world: World) -> None:
     assert world.requests() == []
 
 
+async def test_a_run_that_could_not_begin(world: World) -> None:
+    """A run without a login, or whose mapping names what the account has not, is among the runs, with what to do."""
+    world.settings(**world.integration())
+    assert (await run(world.folder, "run")).code == 77
+    world.write({"key": "{{ id }}", "lead": {"name": "x", "fields": {"Нет такого": "1"}}})
+    assert (await run(world.folder, "run")).code == 78
+    newest, oldest = (await json_of(world))["runs"]
+    assert (oldest["ended"], oldest["error"]["class"]) == ("failed", "AuthorizationRequired")
+    assert "leadsync auth login" in oldest["error"]["do"]
+    assert (newest["source"], newest["error"]["class"]) == ("redis-dialogs", "ConfigurationError")
+
+
 async def test_what_waits_is_told(world: World) -> None:
     """Refused records and batches whose end nobody knows, with number and time; runs as they ended."""
     await a_bad_week(world)

@@ -239,6 +239,24 @@ async def test_an_inactive_user_out_of_a_template_is_refused(world: World) -> No
     )
 
 
+async def test_a_name_out_of_a_talk_is_not_repeated(world: World) -> None:
+    """A stage, a pipeline or a user that a talk names and the account has not is refused without its name, which the
+    kept record shows."""
+    lead = {"name": "x", "pipeline": "{{ metadata.funnel or 'Воронка' }}", "status": "{{ metadata.stage }}"}
+    world.write({"key": "{{ id }}", "lead": {**lead, "responsible": "{{ metadata.manager }}"}})
+    names = {"funnel": "Для Евстафия", "stage": "Звонок Евстафию", "manager": "Евстафий"}
+    async with world.pipeline() as pipeline:
+        results = [await pipeline.push(talk(kind, metadata={kind: name})) for kind, name in names.items()]
+    assert [one.message.partition(";")[0] for one in results] == [
+        "lead.pipeline: the account has no pipeline named «…»",
+        "lead.status: the account has no status of pipeline «Воронка» named «…»",
+        "lead.responsible: no user of the account has this id, e-mail or name",
+    ]
+    assert "Евстафи" not in "".join(one.message for one in results)
+    kept = [one.record or {} for one in await world.refused()]
+    assert [one["metadata"] for one in kept] == [{kind: name} for kind, name in names.items()]
+
+
 async def test_each_account_has_names_of_its_own(world: World) -> None:
     """Another account behind the same Redis is asked for its own names."""
     await world.run()
