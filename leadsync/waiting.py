@@ -129,5 +129,5 @@ class Waiting:
             if held and len(held) == len(done):
                 return held[0].remedy
             if done:
-                logger.info("%d records that had to wait were brought in", len(done) - len(held))
+                logger.info("records that had to wait and were brought in: %d", len(done) - len(held))
         return None

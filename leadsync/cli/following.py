@@ -130,9 +130,9 @@ class Telling:
 def _say_left(left: Left) -> None:
     if left.broken:
         _say("what was under way did not finish in time; whoever comes next finishes it")
-    counts = {"records that wait": left.records, "talks that are not quiet yet": left.settling}
+    counts = {"waiting": left.records, "not quiet yet": left.settling}
     said = " and ".join(f"{count} {what}" for what, count in counts.items() if count)
-    _say(f"left: {said}; they are found again at the next start" if said else "nothing is left")
+    _say(f"left: {said}, found again at the next start" if said else "nothing is left")
 
 
 def _say(what: str) -> None:

@@ -140,7 +140,12 @@ def _signals(server: _Server) -> Iterator[None]:
     with suppress(NotImplementedError, RuntimeError, ValueError):
         for number in numbers:
             loop.add_signal_handler(number, server.leave)
+        loop.add_signal_handler(signal.SIGHUP, _no_reload)
     yield
+
+
+def _no_reload() -> None:
+    click.echo("SIGHUP: restart the service to use new files; until then the old ones stay", err=True)
 
 
 def _socket(host: str, port: int) -> socket.socket:

@@ -96,7 +96,6 @@ class Service:
 
     async def run(self) -> RunReport:
         """Follow until `end` is called. Raises ConfigurationError and StartRefused before anything is written."""
-        began = time.monotonic()
         try:
             with of_run(self.report.run_id):
                 await self._live()
@@ -104,9 +103,12 @@ class Service:
             pass
         finally:
             await self._leave_reload()
-            self.report.requests, self.report.throttled = self._requests.taken()
-            self.report.seconds = time.monotonic() - began
+            self._measure()
         return self.report
+
+    def _measure(self) -> None:
+        self.report.requests, self.report.throttled = dict(self._requests.by_route), self._requests.throttled
+        self.report.seconds = time.time() - self.report.started_at
 
     async def _live(self) -> None:
         self._project = self._load()
@@ -203,6 +205,7 @@ class Service:
         self._listeners(Warned(what))
 
     async def _keep_report(self, pipeline: Pipeline) -> None:
+        self._measure()
         with suppress(StateUnavailable):
             await keep_run(pipeline.connections.redis, pipeline.connections.names, self.report.as_json())
 

@@ -8,10 +8,11 @@ import signal
 import pytest
 
 from leadsync.events import Warned
+from leadsync.state.runs import last_runs
 from tests.cli.terminal import run, running
 from tests.follow.following import STREAM, add, following, pending
 from tests.processes import process
-from tests.world import World, talk
+from tests.world import NAMES, World, talk
 
 DIALOGS = {"type": "redis-dialogs", "match": "dialog:*", "mapping": "mapping.yaml", "poll": "0.05s"}
 
@@ -32,6 +33,8 @@ async def test_what_is_under_way_is_finished(world: World) -> None:
     assert "nothing is left" in ended.err
     report = json.loads(ended.out)
     assert report["created"] == {"contacts": 0, "leads": 1, "notes": 1}
+    (kept,) = await last_runs(world.redis, NAMES)
+    assert (kept["run_id"], kept["requests"]["total"]) == (report["run_id"], report["requests"]["total"])
     assert await pending(world.redis) == 0
     assert len(world.notes()) == 1
 
@@ -70,7 +73,7 @@ async def test_there_is_a_deadline(world: World) -> None:
         ended = await command.ended(signal.SIGTERM)
     assert ended.code == 143
     assert "did not finish in time" in ended.err
-    assert "left: 1 records that wait" in ended.err
+    assert "left: 1 waiting, found again at the next start" in ended.err
 
 
 async def test_told_while_it_waits_for_the_crm(world: World) -> None:

@@ -131,6 +131,16 @@ async def _refuses(client: httpx.AsyncClient) -> None:
         writer.close()
 
 
+async def test_sighup_is_no_end(world: World) -> None:
+    """Somebody who asks it to read its files again is told that it needs a restart; it goes on serving."""
+    with_key(world)
+    async with served(world) as service:
+        service.command.process.send_signal(signal.SIGHUP)
+        await service.command.said("restart the service to use new files")
+        assert (await service.push()).status_code == 200
+        assert (await service.ended()).code == 0
+
+
 async def test_78_without_a_key_for_others(world: World) -> None:
     """Without LEADSYNC_API_KEY it does not listen where others could reach it, and says which variable to set."""
     for host in ("0.0.0.0", "::", "192.0.2.1", "example.com"):
