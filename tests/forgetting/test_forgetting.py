@@ -23,6 +23,7 @@ from leadsync.forgetting.unreadable import unreadable
 from leadsync.project import Connections, connect
 from leadsync.state.claims import Claims
 from leadsync.state.contact_index import entry_of
+from leadsync.state.refused import RefusedRecords
 from leadsync.state.seen import mark_of
 from tests.world import MAPPING, NAMES, World, talk
 
@@ -269,6 +270,17 @@ async def test_what_is_sealed_with_another_key_is_not_guessed_at(world: World) -
     async with connected(world) as connections:
         assert (await unreadable(connections)).counts == {}
     assert (await forget(world, phones=[PHONE])).counts["refused"] == 1
+
+
+async def test_what_waits_to_go_in_is_forgotten_too(world: World) -> None:
+    """A push that had to wait does not go in after its person was forgotten; those of others do."""
+    async with world.pipeline() as pipeline:
+        world.sandbox.faults.add("* /api/* drop_before")
+        await pipeline.push(talk("1", phone=PHONE))
+        await pipeline.push(talk("2", phone="+79035550111"))
+    assert (await forget(world, phones=[PHONE])).counts == {"refused": 1}
+    records = RefusedRecords(world.redis, NAMES)
+    assert (await records.waiting(10), len(await records.all())) == (["telegram:2"], 1)
 
 
 async def test_a_source_that_cannot_be_read_is_told(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import orjson
 import pytest
@@ -110,3 +111,47 @@ async def test_records_whose_times_were_not_written_down_expire_too(redis: Redis
     await redis.hdel(NAMES.name("refused"), "c")
     assert (await records.expire(), await records.count(), await records.oldest()) == (0, 0, None)
     assert await redis.keys("*") == []
+
+
+def pushed(number: int, came: float, **fields: Any) -> Refused:
+    """A push that the trouble of amoCRM held back."""
+    record = {"id": str(number)} | fields
+    return Refused(f"t:{number}", "talks", f"push:t:{number}", "away", "wait", None, came, record=record, came=came)
+
+
+async def test_what_waits_has_an_order(redis: Redis) -> None:
+    """Pushes that wait are known in the order in which they came, however often they are tried; nothing else is."""
+    records = RefusedRecords(redis, NAMES, keep=1e12)
+    await records.keep([pushed(2, 20.0), pushed(1, 10.0), pushed(3, 30.0)])
+    await records.keep([replace(pushed(1, 10.0), at=99.0), refused("other", 1.0)])
+    await records.keep([replace(pushed(4, 40.0), remedy="fix the record"), replace(pushed(5, 5.0), record=None)])
+    await records.keep(
+        [replace(pushed(6, 6.0), request="POST /leads", remedy="stop"), replace(pushed(7, 7.0), place="x")]
+    )
+    assert await records.waiting(10) == ["t:1", "t:2", "t:3"]
+    await records.keep([replace(pushed(2, 20.0), remedy="fix the record")])
+    await records.drop(["t:1"])
+    assert await records.waiting(10) == ["t:3"]
+    await records.drop_all()
+    assert await redis.keys("*") == []
+
+
+async def test_what_came_later_stays(redis: Redis) -> None:
+    """Who went through takes along what came before it, and leaves what came later, also what came meanwhile."""
+    records = RefusedRecords(redis, NAMES, keep=1e12)
+    await records.keep([pushed(1, 10.0), pushed(2, 20.0)])
+    await records.drop_older({"t:1": 15.0, "t:2": 15.0, "t:9": 15.0})
+    assert [one.key for one in await records.all()] == ["t:2"]
+    assert await records.waiting(10) == ["t:2"]
+
+
+async def test_two_pushes_of_one_talk_wait_as_one(redis: Redis) -> None:
+    """The later word counts, messages add up, whichever is kept first."""
+    for first, second in ((10.0, 20.0), (20.0, 10.0)):
+        records = RefusedRecords(redis, NAMES, keep=1e12)
+        for came in (first, second):
+            await records.keep([pushed(1, came, user_name=f"{came:.0f}", messages=[f"{came:.0f}"])])
+        (kept,) = await records.all()
+        assert kept.record == {"id": "1", "user_name": "20", "messages": ["10", "20"]}
+        assert (kept.came, kept.tries) == (20.0, 2)
+        await records.drop_all()

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from leadsync.sandbox import Sandbox
 from leadsync.web import Service
+from tests.cli.terminal import running
 from tests.follow.following import until
+from tests.promises.server import KeptValkey
 from tests.web.serving import LEADS, PATIENT, URL, app_for, bearer, bot, serving, with_key
 from tests.world import World, talk
 
@@ -179,3 +184,38 @@ async def test_in_a_bot_of_ones_own(world: World) -> None:
         await until(only_the_sources)
     assert named(world) == LEAD_NAMES[:3]
     assert [one.tries for one in await world.refused()] == [1]
+
+
+async def test_redis_comes_back(tmp_path: Path) -> None:
+    """What waits outlives a Redis that stops and starts, and goes in by itself though its service was cut off."""
+    async with KeptValkey(tmp_path / "valkey") as valkey, Sandbox(rate=0) as sandbox:
+        world = World(sandbox, valkey.redis, valkey.url, tmp_path)
+        world.write()
+        async with bot(world) as client:
+            sandbox.faults.add("* /api/* drop_before")
+            await push_all(client, TALKS[:3])
+            await valkey.stop()
+            assert (await client.post(LEADS, json=TALKS[3])).status_code == 503  # is not kept, and says so
+            await valkey.start()
+            sandbox.faults.clear()
+            await nothing_waits(world)
+        assert named(world) == LEAD_NAMES[:3]
+
+
+@pytest.mark.slow
+async def test_a_service_that_dies_in_the_middle(world: World) -> None:
+    """Whoever lives goes on where one died that brought in what waits: nothing is doubled or lost."""
+    with_key(world)
+    async with bot(world) as client:
+        world.sandbox.faults.add("* /api/* drop_before")
+        await push_all(client, TALKS)
+    world.sandbox.faults.clear()
+    world.sandbox.faults.add("POST /api/v4/leads late seconds=30 nth=1")
+    async with running(world.folder, "serve", "--port", "0") as service:
+        while not world.requests("POST", "/api/v4/leads"):
+            await world.sandbox.requests.reached(world.sandbox.requests.total + 1)
+        async with bot(world):
+            await service.ended(signal.SIGKILL)
+            await nothing_waits(world)
+    assert sorted(named(world)) == LEAD_NAMES
+    assert len(world.contacts()) == len(world.notes()) == len(TALKS)
