@@ -34,8 +34,9 @@ Result = TypeVar("Result")
 def command() -> None:
     """The records that were refused: with their reason, the item that was sent, and what amoCRM said.
 
-    A record that changed is tried again by the next run by itself, and so is one that only had to wait. After mending
-    something in the account, use `leadsync failed retry`.
+    A record that changed is tried again by the next run by itself, and so is one that only had to wait; one that was
+    pushed and had to wait goes in by itself while a service or a bot lives. After mending something in the account, use
+    `leadsync failed retry`.
 
     \b
     Examples:

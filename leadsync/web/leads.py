@@ -119,8 +119,8 @@ class Leads:
                 _401="the API key is missing or wrong",
                 _413="the body is larger than 1 MiB",
                 _422="the body is no JSON, or a field has the wrong type",
-                _503="amoCRM or Redis cannot be reached, or a login is needed. The record is kept, unless it is Redis "
-                "that does not answer; sent again with its `id` it makes no second lead",
+                _503="amoCRM or Redis is away, or a login is needed. The record is kept and goes in by itself, "
+                "unless it is Redis that does not answer; sent again with its `id` it makes no second lead",
             ),
         )
 
