@@ -7,16 +7,18 @@ import logging
 import re
 import signal
 import traceback
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 from cryptography.fernet import Fernet
 
 from leadsync.errors import LeadsyncError
 from tests.cli.terminal import running
 from tests.follow.following import STREAM, add, until
+from tests.seeing.receiver import Receiver, receiving
 from tests.web.serving import KEY, LEADS, bearer
 from tests.world import MAPPING, World, talk
 
@@ -109,7 +111,15 @@ class Heard:
 
 
 @pytest.fixture
-async def bad_world(world: World) -> World:
+async def hook(world: World) -> AsyncIterator[Receiver]:
+    """Who is told by the webhook."""
+    async with receiving() as receiver:
+        (world.folder / "hook.txt").write_text(receiver.url)
+        yield receiver
+
+
+@pytest.fixture
+async def bad_world(world: World, hook: Receiver) -> World:
     """A project that asks much of its talks, with a login, a key of its own, and talks that are wrong in every way."""
     world.write(
         HARD,
@@ -117,12 +127,19 @@ async def bad_world(world: World) -> World:
         sources={"dialogs": {"type": "redis-dialogs", "match": "dialog:*", "mapping": "mapping.yaml"}},
     )
     await world.log_in()
-    world.settings(**world.integration(), LEADSYNC_API_KEY=KEY, LEADSYNC_SECRET_KEY=SECRET_KEY)
+    settle_in(world)
     await world.store(PERSON | {"source": "telegram", "id": f"bad-{name}"} | one for name, one in BAD.items())
     await world.store(talk(f"good{number}", **PERSON) for number in range(6))
     await world.redis.set("dialog:broken", f'{{"user_name": "{MARKS["broken"]}')
     await world.redis.set("dialog:list", f'["{MARKS["broken"]}", 7]')
     return world
+
+
+def settle_in(world: World) -> None:
+    """Every secret there is, in the .env."""
+    hook = (world.folder / "hook.txt").read_text()
+    secrets = {"LEADSYNC_API_KEY": KEY, "LEADSYNC_SECRET_KEY": SECRET_KEY, "LEADSYNC_WEBHOOK": hook}
+    world.settings(**world.integration(), **secrets)
 
 
 def break_much(world: World) -> None:
@@ -143,7 +160,9 @@ async def command(world: World, heard: Heard, format_: str, *arguments: str, res
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("format_", ["text", "json"])
-async def test_nothing_of_anybody_shows(bad_world: World, format_: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_nothing_of_anybody_shows(
+    bad_world: World, hook: Receiver, format_: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """Runs, a service over HTTP, one that follows, pushes from a bot: logs, metrics, errors and answers are mute."""
     world, heard = bad_world, Heard()
     break_much(world)
@@ -156,8 +175,15 @@ async def test_nothing_of_anybody_shows(bad_world: World, format_: str, caplog: 
     await _push(world, heard, caplog)
     await command(world, heard, format_, "failed", "list")
     await command(world, heard, format_, "status")
+    assert hook.calls
+    heard.add("the webhook", orjson.dumps(hook.calls).decode())
     tokens = {f"token {number}": one for number, one in enumerate(world.sandbox.oauth._credentials)}
-    keys = {"API key": KEY, "secret key": SECRET_KEY, "client's secret": world.sandbox.oauth.client_secret}
+    keys = {
+        "API key": KEY,
+        "secret key": SECRET_KEY,
+        "client's secret": world.sandbox.oauth.client_secret,
+        "hook": "secret-7f3a",
+    }
     assert not list(heard.found(MARKS | tokens | keys))
     said = "".join(text for _, text in heard.texts)
     for needed in ("refused", "InvalidValue", "lead.status", "lead.responsible", "429", "504", "OAuth"):
@@ -188,7 +214,7 @@ async def _serve(world: World, heard: Heard, format_: str) -> None:
             answers.append(await bot.post(LEADS, json={**PERSON, "id": "web-out"}))
             answers += [await bot.get(path) for path in ("/ready", "/metrics", "/health", "/nowhere")]
             await world.log_in()
-            world.settings(**world.integration(), LEADSYNC_API_KEY=KEY, LEADSYNC_SECRET_KEY=SECRET_KEY)
+            settle_in(world)
             answers.append(await bot.get("/metrics"))
             for one in answers:
                 heard.add(f"{one.request.method} {one.request.url.path}: {one.status_code}", f"{one.headers}{one.text}")
@@ -199,10 +225,12 @@ async def _serve(world: World, heard: Heard, format_: str) -> None:
 async def _follow(world: World, heard: Heard, format_: str) -> None:
     """The same talks by a stream."""
     world.write(HARD, sources={"talks": STREAM})
-    world.settings(**world.integration(), LEADSYNC_API_KEY=KEY, LEADSYNC_SECRET_KEY=SECRET_KEY)
+    settle_in(world)
     break_much(world)
-    options = ("run", "--follow", "--log-level", "debug", "--log-format", format_)
+    options = ("run", "--follow", "--metrics", "0", "--log-level", "debug", "--log-format", format_)
     async with running(world.folder, *options) as service:
+        address = re.search(r"http://\S+(?=/metrics)", await service.said("metrics at"))
+        assert address is not None
         for name, one in BAD.items():
             await add(world.redis, PERSON | {"source": "telegram", "id": f"stream-{name}"} | one)
         await world.redis.xadd("talks", {"record": f'{{"user_name": "{MARKS["broken"]}'})
@@ -212,6 +240,9 @@ async def _follow(world: World, heard: Heard, format_: str) -> None:
             return bool(groups) and groups[0]["lag"] == 0 and groups[0]["pending"] == 0
 
         await until(accepted, 120)
+        async with httpx.AsyncClient(base_url=address[0], trust_env=False, timeout=60, headers=bearer()) as bot:
+            for path in ("/metrics", "/ready"):
+                heard.add(f"{path} of run --follow", (await bot.get(path)).text)
         ended = await service.ended(signal.SIGTERM)
     heard.add("run --follow", ended.err + ended.out)
 
