@@ -12,8 +12,10 @@ from leadsync.state.refused import Refused, RefusedItem
 from leadsync.sync.apply import Applied
 from leadsync.sync.changes import Outcome
 from leadsync.sync.payload import content, request_of
-from leadsync.sync.results import RefusedRow
+from leadsync.sync.results import RefusedRow, refusal_row
 from leadsync.sync.send import NotAccepted
+
+COUNTED = {"contact": "contacts", "lead": "leads", "note": "notes"}
 
 
 @dataclass(slots=True)
@@ -35,6 +37,21 @@ class Done:
     mark: bytes = b""
     remedy: Remedy | None = None
     record: Mapping[str, Any] | None = None
+
+
+def done_of(applied: Applied) -> Done:
+    """What became of a record whose plan was sent."""
+    plan = applied.plan
+    done = Done(plan.key, plan.place, plan.outcome, applied.lead_id, applied.contact_id, joined=plan.joined is not None)
+    for step in applied.accepted:
+        if step.change.entity in COUNTED:
+            counts = done.created if step.change.action == "create" else done.updated
+            counts[COUNTED[step.change.entity]] += 1
+    if applied.refused:
+        done.outcome, first = "failed", applied.refused[0].remedy
+        done.remedy = first if first is Remedy.WAIT else Remedy.FIX_RECORD  # amoCRM did answer for this item
+        done.refused = [refusal_row(plan.key, plan.place, one) for one in applied.refused]
+    return done
 
 
 def refusal(key: str, place: str, error: RecordError, mark: bytes = b"") -> Done:

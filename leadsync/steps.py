@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from leadsync.done import Done, refusal, refused_items, refused_of
-from leadsync.errors import RecordError, Remedy
+from leadsync.done import Done, done_of, refusal, refused_items, refused_of
+from leadsync.errors import RecordError
 from leadsync.events import LeadCreated, RecordRefused, Warned
 from leadsync.held_back import with_held_back
 from leadsync.intake import Intake, Taken, account_zone, keepable
@@ -33,7 +33,7 @@ from leadsync.sync.open_leads import OpenLeads
 from leadsync.sync.planner import Mapped, Planner, Wish, wish_of
 from leadsync.sync.rebuild import Rebuild
 from leadsync.sync.recover import SETTLE, Recovery
-from leadsync.sync.results import Lookups, refusal_row
+from leadsync.sync.results import Lookups
 from leadsync.sync.send import NotAccepted, Sender
 from leadsync.sync.shared_leads import SharedLeads, is_returned
 from leadsync.tasks import in_breaths
@@ -50,8 +50,6 @@ FIRST_WAIT, LONGEST_WAIT = 0.02, 1.0
 
 MANY = 50
 """Records nobody remembers: people to be found among them are taken for granted."""
-
-COUNTED = {"contact": "contacts", "lead": "leads", "note": "notes"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,20 +344,10 @@ class Steps:
         await self.refused.drop([name for one in done if not one.error for name in (one.key, one.place)])
 
     def _done(self, applied: Applied) -> Done:
-        plan = applied.plan
-        done = Done(plan.key, plan.place, plan.outcome, applied.lead_id, applied.contact_id)
-        done.joined = plan.joined is not None
-        for step in applied.accepted:
-            if step.change.entity in COUNTED:
-                counts = done.created if step.change.action == "create" else done.updated
-                counts[COUNTED[step.change.entity]] += 1
+        done = done_of(applied)
         if done.created["leads"] and applied.lead_id is not None:
-            logger.info("lead %d was created", applied.lead_id, extra=self.named(plan.key))
+            logger.info("lead %d was created", applied.lead_id, extra=self.named(done.key))
             self._connections.listeners(LeadCreated(applied.lead_id, applied.contact_id))
-        if applied.refused:
-            done.outcome, first = "failed", applied.refused[0].remedy
-            done.remedy = first if first is Remedy.WAIT else Remedy.FIX_RECORD  # amoCRM did answer for this item
-            done.refused = [refusal_row(plan.key, plan.place, one) for one in applied.refused]
         return done
 
     def named(self, key: str) -> dict[str, str]:
