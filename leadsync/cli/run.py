@@ -16,7 +16,7 @@ from leadsync.cli.options import check_found, format_option, project_options, se
 from leadsync.cli.output import ProgressBar, print_json, print_lines
 from leadsync.config.loader import Project
 from leadsync.durations import seconds_of
-from leadsync.errors import LeadsyncError
+from leadsync.errors import ConfigurationError, LeadsyncError
 from leadsync.events import ignore
 from leadsync.pipeline import Pipeline
 from leadsync.project import connect
@@ -144,6 +144,8 @@ async def _run(options: Mapping[str, Any], config: str | None) -> RunReport:
         async with AsyncExitStack() as stack:
             try:
                 await stack.enter_async_context(pipeline)
+            except ConfigurationError:
+                raise  # wrong files touch nothing
             except LeadsyncError as error:
                 await _remember(pipeline.project, options["source"], error)
                 raise
