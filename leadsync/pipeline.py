@@ -71,8 +71,12 @@ class Pipeline:
         timeouts: Timeouts | None = None,
         settle: float = SETTLE,
     ) -> None:
-        """`settle` is in seconds: how long a lost write may still arrive in the CRM, a property of the CRM."""
+        """`settle` is in seconds: how long a lost write may still arrive in the CRM, a property of the CRM.
+
+        Raises ConfigurationError for mistakes in templates: they are told before anybody is asked anything.
+        """
         self.project = project
+        self._mappers = compile_mappings(project)
         self._listener = listener
         self._retry = retry
         self._timeouts = timeouts
@@ -106,7 +110,6 @@ class Pipeline:
         await self._stack.aclose()
 
     async def _open(self) -> None:
-        mappers = compile_mappings(self.project)  # a mistake in a template is told before anybody is asked
         connected = connect(self.project, self._listener, retry=self._retry, timeouts=self._timeouts)
         self.connections: Connections = await self._stack.enter_async_context(connected)
         await self.connections.check_seal()
@@ -114,7 +117,7 @@ class Pipeline:
         self.connections.listeners.add(self._requests)
         client, redis, names = self.connections.client, self.connections.redis, self.connections.names
         self.account = await AccountNames.open(client, redis, names)
-        self._intakes = await open_intakes(self.project, mappers, self.account)
+        self._intakes = await open_intakes(self.project, self._mappers, self.account)
         country, filters = self.project.file.defaults.country, self.catalogue.account.is_api_filter_enabled
         fields, journal = self._intakes.key_fields, self.connections.journal
         self._rebuild = Rebuild(client, redis, names, fields, journal, country=country, filters=filters)

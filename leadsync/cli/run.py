@@ -16,7 +16,7 @@ from leadsync.cli.options import check_found, format_option, project_options, se
 from leadsync.cli.output import ProgressBar, print_json, print_lines
 from leadsync.config.loader import Project
 from leadsync.durations import seconds_of
-from leadsync.errors import ConfigurationError, LeadsyncError
+from leadsync.errors import LeadsyncError
 from leadsync.events import ignore
 from leadsync.pipeline import Pipeline
 from leadsync.project import connect
@@ -140,12 +140,10 @@ def _alone(chosen: Mapping[str, Any]) -> None:
 
 async def _run(options: Mapping[str, Any], config: str | None) -> RunReport:
     with ProgressBar("run") as progress:
-        pipeline = Pipeline.from_file(config, listener=progress)
+        pipeline = Pipeline.from_file(config, listener=progress)  # wrong files touch nothing
         async with AsyncExitStack() as stack:
             try:
                 await stack.enter_async_context(pipeline)
-            except ConfigurationError:
-                raise  # wrong files touch nothing
             except LeadsyncError as error:
                 await _remember(pipeline.project, options["source"], error)
                 raise
