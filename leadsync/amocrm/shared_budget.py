@@ -120,6 +120,7 @@ class SharedBudget:
         self._silence = Silence()
         self._line, self._late = asyncio.Lock(), asyncio.Lock()
         self._last = 0
+        self._spare: tuple[int, float] | None = None
 
     async def wait(self) -> Turn:
         """Return when one more request may go. Raises StateUnavailable."""
@@ -147,15 +148,27 @@ class SharedBudget:
     async def _slot(self, missed: float = 0.0) -> tuple[int, float]:
         """Return when a slot has come: the slot, and seconds by which it may be missed."""
         await self._silence.over()
+        slot, room = self._left_over() or await self._next_slot(missed)
+        try:
+            while (wait := self._clock.until(slot / SECOND)) > 0:
+                await asyncio.sleep(wait)
+                if wait > BRIEF and await self._quiet_until() > slot:
+                    slot = await self._reserved(room)
+        except asyncio.CancelledError:
+            self._spare = slot, room
+            raise
+        return slot, room
+
+    def _left_over(self) -> tuple[int, float] | None:
+        """The slot of somebody who was cancelled while waiting for it, if it is still to come."""
+        spare, self._spare = self._spare, None
+        return spare if spare is not None and self._clock.until(spare[0] / SECOND) > 0 else None
+
+    async def _next_slot(self, missed: float) -> tuple[int, float]:
         await self._limiter.acquire()
         # Who can be less than sure of Redis's time than patience allows (it is far away) takes more of the schedule.
         room = max(self._patience, min(LONGEST_ROOM, 1.5 * max(self._clock.blur, missed)))
-        slot = await self._reserved(room)
-        while (wait := self._clock.until(slot / SECOND)) > 0:
-            await asyncio.sleep(wait)
-            if wait > BRIEF and await self._quiet_until() > slot:
-                slot = await self._reserved(room)
-        return slot, room
+        return await self._reserved(room), room
 
     async def _reserved(self, room: float) -> int:
         interval, extra = f"{self._interval:.3f}", f"{(room - self._patience) * SECOND:.0f}"

@@ -67,6 +67,21 @@ async def test_slots_are_evenly_spaced(redis: Redis, budgets: Callable[[float], 
     assert all(after - before >= 10_000 for before, after in pairwise(slots))
 
 
+async def test_a_slot_is_left_to_the_next(redis: Redis, budgets: Callable[[float], SharedBudget]) -> None:
+    """Who is cancelled while waiting for a slot leaves it to whoever waits next in its process: none is wasted."""
+    budget = budgets(2)
+    await budget.wait()
+    before = await slot(redis)
+    waiting = asyncio.create_task(budget.wait())
+    while await slot(redis) == before:
+        await asyncio.sleep(0)
+    reserved = await slot(redis)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    await budget.wait()
+    assert await slot(redis) == reserved
+
+
 async def test_a_second_of_many_budgets_holds_at_most_seven(budgets: Callable[[float], SharedBudget]) -> None:
     """At 6.5 per second no window of one second sees more than 7 requests of three processes."""
     some = [budgets(6.5) for _ in range(3)]
