@@ -197,6 +197,11 @@ def compile_mappings(project: Project) -> dict[Path, Mapper]:
     return mappers
 
 
+def keeps_keys(project: Project) -> bool:
+    """Whether a mapping names a `key_field`, by which the account can give back what was forgotten."""
+    return any(one.file.key_field is not None for one in mappings_of(project))
+
+
 def send_condition(project: Project, name: str) -> Condition | None:
     """`send_when` of a source, compiled. Raises ConfigurationError."""
     text = project.sources[name].section.send_when

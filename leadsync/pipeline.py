@@ -25,7 +25,7 @@ from leadsync.events import HeldBack, Listener, RecordFinished, Warned, ignore
 from leadsync.explaining.explanation import Explanation
 from leadsync.explaining.gathering import Gathering
 from leadsync.held_back import is_held_back
-from leadsync.intake import Intake, Skipped, Taken, compile_mappings, keepable, open_intakes
+from leadsync.intake import Intake, Skipped, Taken, compile_mappings, keepable, keeps_keys, open_intakes
 from leadsync.lanes import Lanes
 from leadsync.logged import of_run
 from leadsync.planning import plan_records
@@ -42,6 +42,7 @@ from leadsync.state.refused import PUSHED, Refused, pushed_place
 from leadsync.state.runs import keep_run
 from leadsync.steps import Shared
 from leadsync.sync.account_names import AccountNames
+from leadsync.sync.all_leads import AllLeads
 from leadsync.sync.batch_sizes import BatchSizes
 from leadsync.sync.changes import digest
 from leadsync.sync.contact_list import ContactList
@@ -116,11 +117,13 @@ class Pipeline:
         self._requests = RequestCounter()
         self.connections.listeners.add(self._requests)
         client, redis, names = self.connections.client, self.connections.redis, self.connections.names
+        leads = AllLeads(client, redis, names, wanted=keeps_keys(self.project))
+        all_leads = await self._stack.enter_async_context(leads)
         self.account = await AccountNames.open(client, redis, names)
         self._intakes = await open_intakes(self.project, self._mappers, self.account)
-        country, filters = self.project.file.defaults.country, self.catalogue.account.is_api_filter_enabled
-        fields, journal = self._intakes.key_fields, self.connections.journal
-        self._rebuild = Rebuild(client, redis, names, fields, journal, country=country, filters=filters)
+        country, journal = self.project.file.defaults.country, self.connections.journal
+        filters, fields = self.catalogue.account.is_api_filter_enabled, self._intakes.key_fields
+        self._rebuild = Rebuild(client, redis, names, fields, journal, all_leads, country=country, filters=filters)
         await self.rebuild(everything=False)
         sizes = BatchSizes(redis, names, self.project.file.amocrm.batch_size)
         await sizes.load()
@@ -188,7 +191,8 @@ class Pipeline:
     ) -> Done:
         came, name, source = (kept.since, kept.key, kept.source) if kept else (time.time(), None, None)
         try:
-            read = record if isinstance(record, Record) else self._read_pushed(record)
+            zone = ZoneInfo(self.project.file.defaults.timezone)
+            read = record if isinstance(record, Record) else Record.from_mapping(record, zone=zone)
             intake = self._intakes.for_record(read, source)
             taken = intake.take(read, pushed_place(read.source, read.id), pushed=keepable(record))
             taken = replace(taken, came=came, kept=name)
@@ -204,9 +208,6 @@ class Pipeline:
             await self._keep_failed(intake, taken, error)
             row = RefusedRow(taken.key, taken.place, None, error.what, error.do)
             return Done(taken.key, taken.place, "failed", refused=[row], remedy=error.remedy)
-
-    def _read_pushed(self, raw: Mapping[str, Any]) -> Record:
-        return Record.from_mapping(raw, zone=ZoneInfo(self.project.file.defaults.timezone))
 
     async def _keep_pushed(self, record: Mapping[str, Any] | Record, error: RecordError, came: float) -> Done:
         raw = keepable(record)

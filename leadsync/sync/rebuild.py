@@ -23,13 +23,10 @@ from leadsync.state.marks import raise_mark
 from leadsync.state.memory import MemoryMark, keep_stranger, load_memory_mark, save_memory_mark
 from leadsync.state.namespace import Namespace
 from leadsync.state.people import restore_people
-from leadsync.sync.contact_list import AT_ONCE, CLOCKS_APART
+from leadsync.sync.all_leads import PARTS, AllLeads
 from leadsync.sync.key_field import keys_of
 from leadsync.sync.recover import claims_of
 from leadsync.sync.resolve import contact_keys_of
-
-PARTS = ("contacts",)
-"""What amoCRM is asked to show with each lead."""
 
 BELOW_ALL = 1
 """An id below any lead's: up to it we know every key of an account that has no leads."""
@@ -59,6 +56,7 @@ class Rebuild:
         names: Namespace,
         field_ids: Iterable[int],
         journal: Journal,
+        all_leads: AllLeads,
         *,
         country: str,
         filters: bool,
@@ -70,6 +68,7 @@ class Rebuild:
         self._country = country
         self._filters = filters
         self._journal = journal
+        self._all_leads = all_leads
         self.spared = 0
         self._asked = -inf
         self._has_caught_up = False
@@ -111,7 +110,7 @@ class Rebuild:
 
     async def _read(self, mark: MemoryMark, above: int, rebuilt: Rebuilt) -> None:
         newest, asked, at = max(above, BELOW_ALL), time.monotonic(), time.time()
-        async with aclosing(self._new_leads(above) if above else self._all_leads(mark.now)) as pages:
+        async with aclosing(self._new_leads(above) if above else self._all_leads.pages(mark.now)) as pages:
             async for page in pages:
                 rebuilt.leads += len(page) if above else sum(int(lead["id"]) > newest for lead in page)
                 newest = max([newest, *(int(lead["id"]) for lead in page)])
@@ -124,18 +123,6 @@ class Rebuild:
 
     def _new_leads(self, above: int) -> AsyncGenerator[list[dict[str, Any]]]:
         return self._client.newest("leads", until_id=above, with_=PARTS)
-
-    async def _all_leads(self, since: float) -> AsyncGenerator[list[dict[str, Any]]]:
-        """Every lead; some twice, when others were deleted meanwhile: whom that shifted past the reader is met on the
-        way back."""
-        read = 0
-        async with aclosing(self._client.pages_ahead("leads", at_once=AT_ONCE, with_=PARTS)) as pages:
-            async for page in pages:
-                read += 1
-                yield page
-        if read > 1 and await self._client.deleted_since("leads", int(since) - CLOCKS_APART):
-            for number in range(read, 0, -1):
-                yield await self._client.page("leads", number, with_=PARTS)
 
     async def _restore(self, page: Sequence[Mapping[str, Any]], mark: MemoryMark) -> int:
         """Give keys their leads back; how many.
