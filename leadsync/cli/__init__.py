@@ -50,7 +50,7 @@ Exit codes, the same for every command:
  143  interrupted by SIGTERM
 """
 
-SELDOM = (10_000, 100, 100)
+SELDOM = (50_000, 20, 100)
 """How often Python looks for cycles among objects: records come and go without any, and there are many of them."""
 
 USAGE_EXIT = 78

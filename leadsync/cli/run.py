@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
@@ -25,6 +26,9 @@ from leadsync.state.runs import keep_run
 from leadsync.sync.results import RunReport
 
 SOME_REFUSED = 3
+
+IN_SMALL_STEPS = (10_000, 100, 100)
+"""How often Python looks for cycles while requests wait for their turn: one that is held up by it loses its turn."""
 
 
 def _seconds(ctx: click.Context, parameter: click.Parameter, text: str | None) -> float | None:
@@ -108,6 +112,7 @@ def command(
         raise click.UsageError(f"{wrong[0]} goes with --follow only")
     if more["plan"] is not None:
         _alone(chosen)
+    gc.set_threshold(*IN_SMALL_STEPS)
     report = run_async(_run({**chosen, **more}, config))
     check_found(record, report.records)
     _show(report, format_)

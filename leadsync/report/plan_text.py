@@ -65,10 +65,12 @@ def change_lines(change: Change, *, verbose: bool = False) -> Iterator[Line]:
     )
     if (company := words.company(change)) is not None:
         yield Line(f"      contact: {words.one_line(company)}")
+    is_note = change.entity == "note"
     for field in change.fields:
-        why = words.why(field, change)
-        shown = note_lines(field, verbose) if change.entity == "note" else [field_line(field, style, why)]
-        yield from shown
+        if is_note:
+            yield from note_lines(field, verbose)
+        else:
+            yield field_line(field, style, words.why(field, change))
         if verbose and field.origin is not None:
             yield Line(f"          {words.one_line(words.source_of(field.origin))}", style="dim")
 
@@ -150,4 +152,6 @@ def summary_lines(plan: Plan, requests_per_second: float) -> Iterator[Line]:
 
 def _value(text: str) -> str:
     """A value for a line of its own; the further lines of a long text stand under its beginning."""
+    if len(text) <= LONGEST_VALUE and text.isprintable():  # as most are
+        return text
     return words.cut(words.visible(text), LONGEST_VALUE).replace("\n", "\n          ")
