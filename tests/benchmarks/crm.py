@@ -31,8 +31,12 @@ PROCESSES = Path(__file__).with_name("processes")
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The environment of a process that runs this repository's code, and knows nothing of the person's own account."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("AMOCRM_", "LEADSYNC_", "REDIS_"))}
+    """The environment of a process that runs this repository's code, and knows nothing of the person's own account.
+
+    Modules are kept compiled, as they are wherever leadsync was installed.
+    """
+    left_out = ("AMOCRM_", "LEADSYNC_", "REDIS_", "PYTHONDONTWRITEBYTECODE")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(left_out)}
     return {**kept, "PYTHONPATH": str(REPOSITORY), **more}
 
 
