@@ -16,6 +16,7 @@ PUSHES = st.fixed_dictionaries(
         "user_name": st.none() | st.sampled_from(["", "Иван", "Анна"]),
         "phone": st.none() | st.sampled_from(["1", "2"]),
         "messages": st.none() | MESSAGES,
+        "conversation_history": st.none() | st.text("аб\n ", max_size=6),
         "metadata": st.none() | st.dictionaries(st.sampled_from("xy"), st.integers(0, 2)),
     },
 )
@@ -41,14 +42,30 @@ def test_the_whole_talk_again() -> None:
     assert whole["messages"] == [first, second]
 
 
+def test_histories_add_up() -> None:
+    """Lines of the earlier history that the later does not repeat stand before it; one that has grown stands once."""
+    for older, newer, whole in (
+        ("раз", "два", "раз\nдва"),
+        ("раз\nдва\n", "два\nтри", "раз\nдва\nтри"),
+        ("раз\nдва", "раз\nдва\nтри", "раз\nдва\nтри"),
+        ("Клиент: раз", "Клиент: раз, два", "Клиент: раз, два"),
+        ("раз", " ", "раз"),
+    ):
+        assert merged({"conversation_history": older}, {"conversation_history": newer}) == {
+            "conversation_history": whole
+        }
+
+
 @given(PUSHES, PUSHES)
 def test_nothing_is_lost(older: dict[str, Any], newer: dict[str, Any]) -> None:
     """Whatever either says is there, the newer word counts, and merging the same once more changes nothing."""
     whole = merged(older, newer)
     for name, value in newer.items():
-        if value not in (None, "") and name not in ("messages", "metadata"):
+        if value not in (None, "") and name not in ("messages", "metadata", "conversation_history"):
             assert whole[name] == value
     for push in (older, newer):
         assert all(one in whole["messages"] for one in push.get("messages") or [])
+        lines = str(whole.get("conversation_history") or "")
+        assert all(line.strip() in lines for line in str(push.get("conversation_history") or "").splitlines())
         assert (push.get("metadata") or {}).keys() <= (whole.get("metadata") or {}).keys()
     assert merged(whole, newer) == whole

@@ -54,6 +54,28 @@ end
 """
 
 
+# KEYS: as above. ARGV: rows of five: a key, what was found there (empty for nothing), what is to stand there, when it
+# was tried last, and when it came where it waits (empty where it does not). Answers the keys that hold something else.
+CHANGE_SAME = """
+local late = {}
+for index = 1, #ARGV, 5 do
+  local key = ARGV[index]
+  if (redis.call('HGET', KEYS[1], key) or '') ~= ARGV[index + 1] then
+    late[#late + 1] = key
+  else
+    redis.call('HSET', KEYS[1], key, ARGV[index + 2])
+    redis.call('ZADD', KEYS[2], ARGV[index + 3], key)
+    if ARGV[index + 4] == '' then
+      redis.call('ZREM', KEYS[3], key)
+    else
+      redis.call('ZADD', KEYS[3], ARGV[index + 4], key)
+    end
+  end
+end
+return late
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class RefusedItem:
     """One item that amoCRM refused; `sent` is a digest of it, so that the same item is not sent again in vain."""
@@ -106,6 +128,10 @@ class Refused:
         return held_back and is_pushed(self.place) and self.record is not None
 
 
+Change = Callable[[Refused, Refused | None], Refused | None]
+"""What is to be kept of a record, given what is kept under its key; None: nothing changes."""
+
+
 def is_pushed(place: str) -> bool:
     """Whether a record with this place was pushed: no source holds it."""
     return place.startswith(f"{PUSHED}:")
@@ -123,10 +149,15 @@ def restored(plain: bytes) -> Refused:
 
 
 def again(known: Refused, refused: Refused) -> Refused:
-    """A record that is kept once more, with the tries of before, and with what had to wait already."""
+    """A record that is kept once more, with the tries of before, and with what had to wait already.
+
+    What came before something that waits is not kept in its place: as if it had been refused first.
+    """
     more = replace(refused, tries=known.tries + 1)
-    if not (known.waits and refused.waits and known.record and refused.record):
+    if not (known.waits and known.record and refused.record):
         return more
+    if known.since > refused.since and not refused.waits:
+        return replace(known, tries=more.tries)
     older, newer = sorted((known, refused), key=lambda one: one.since)
     return replace(more, record=merged(older.record or {}, newer.record or {}), came=newer.since)
 
@@ -159,10 +190,11 @@ class RefusedRecords:
 
         A record that waits takes along what waits under its key already: a bot may push each message by itself.
         """
-        if not refused:
-            return
-        known = await self.find([one.key for one in refused])
-        await self._store([again(known[one.key], one) if one.key in known else one for one in refused])
+
+        def kept(one: Refused, known: Refused | None) -> Refused:
+            return one if known is None else again(known, one)
+
+        await self._change(refused, kept)
 
     async def find(self, keys: Sequence[str]) -> dict[str, Refused]:
         """Those of `keys` that are refused. Raises StateUnavailable."""
@@ -180,8 +212,11 @@ class RefusedRecords:
 
     async def try_all_again(self, refused: Sequence[Refused]) -> None:
         """Let every item of these records be sent again, even one that amoCRM refused. Raises StateUnavailable."""
-        if refused:
-            await self._store([replace(one, items=()) for one in refused])
+
+        def freed(one: Refused, known: Refused | None) -> Refused | None:
+            return None if known is None else replace(known, items=())  # else it went through meanwhile
+
+        await self._change(refused, freed)
 
     async def drop(self, keys: Sequence[str]) -> int:
         """Forget records that went through or are given up; how many there were. Raises StateUnavailable."""
@@ -212,6 +247,11 @@ class RefusedRecords:
         async with state_errors():
             found: Any = await self._redis.zrange(self._waiting, 0, most - 1)
         return [one.decode() for one in found]
+
+    async def count_waiting(self) -> int:
+        """How many go in by themselves. Raises StateUnavailable."""
+        async with state_errors():
+            return int(await self._redis.zcard(self._waiting))
 
     async def drop_all(self) -> int:
         """Forget all of them, also those that nobody can read; how many there were. Raises StateUnavailable."""
@@ -269,15 +309,24 @@ class RefusedRecords:
         found = [restored(self._seal.open(one)) for one in raw if one]
         return [one for one in found if one.at > self._until]
 
-    async def _store(self, refused: Sequence[Refused]) -> None:
-        rows: dict[Any, Any] = {one.key: self._seal.close(orjson.dumps(asdict(one), default=str)) for one in refused}
-        async with state_errors(), self._redis.pipeline(transaction=True) as pipe:
-            pipe.hset(self._name, mapping=rows)
-            pipe.zadd(self._times, {one.key: one.at for one in refused})
-            pipe.zrem(self._waiting, *(one.key for one in refused))
-            if waiting := {one.key: one.since for one in refused if one.waits}:
-                pipe.zadd(self._waiting, waiting)
-            await pipe.execute()
+    async def _change(self, refused: Sequence[Refused], change: Change) -> None:
+        """Store what becomes of these and what is kept under their keys; what somebody else has changed meanwhile is
+        looked at again, so that nobody's word is lost."""
+        left = {one.key: one for one in refused}
+        while left:
+            async with state_errors():
+                found: Any = await self._redis.hmget(self._name, list(left))
+            rows: list[Any] = []
+            for one, raw in zip(left.values(), found, strict=True):
+                now = change(one, next(iter(self._opened([raw])), None))
+                if now is not None:
+                    sealed = self._seal.close(orjson.dumps(asdict(now), default=str))
+                    rows += [now.key, raw or b"", sealed, now.at, now.since if now.waits else ""]
+            if not rows:
+                return
+            async with state_errors():
+                late: Any = await self._redis.eval(CHANGE_SAME, 3, self._name, self._times, self._waiting, *rows)
+            left = {key: left[key] for key in (one.decode() for one in late)}
 
     async def _learn_times(self) -> None:
         """Read the times of records that were kept when nobody wrote them down."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -155,3 +156,36 @@ async def test_two_pushes_of_one_talk_wait_as_one(redis: Redis) -> None:
         assert kept.record == {"id": "1", "user_name": "20", "messages": ["10", "20"]}
         assert (kept.came, kept.tries) == (20.0, 2)
         await records.drop_all()
+
+
+async def test_pushes_that_are_kept_at_the_same_moment(redis: Redis) -> None:
+    """Several processes that keep parts of one talk at once lose none of them."""
+    several = [RefusedRecords(redis, NAMES, keep=1e12) for _ in range(8)]
+    parts = [pushed(1, float(number), messages=[str(number)]) for number in range(8)]
+    await asyncio.gather(*(records.keep([part]) for records, part in zip(several, parts, strict=True)))
+    (kept,) = await several[0].all()
+    assert kept.record is not None
+    assert (sorted(kept.record["messages"]), kept.tries, kept.came) == (list("01234567"), 8, 7.0)
+    assert await several[0].waiting(10) == ["t:1"]
+
+
+async def test_an_earlier_refusal_replaces_nothing_that_waits(redis: Redis) -> None:
+    """A push that is refused late leaves alone what came after it; a later one takes along what waited before it."""
+    records = RefusedRecords(redis, NAMES, keep=1e12)
+    await records.keep([pushed(1, 20.0, messages=["two"])])
+    await records.keep([replace(pushed(1, 10.0, messages=["one"]), remedy="fix the record")])
+    (kept,) = await records.all()
+    assert (kept.record, kept.waits, kept.tries) == ({"id": "1", "messages": ["two"]}, True, 2)
+    await records.keep([replace(pushed(1, 30.0, messages=["three"]), remedy="fix the record")])
+    (kept,) = await records.all()
+    assert (kept.record, kept.waits, kept.tries) == ({"id": "1", "messages": ["two", "three"]}, False, 3)
+
+
+async def test_what_went_through_meanwhile_is_not_tried_again(redis: Redis) -> None:
+    """A retry brings nothing back that somebody else has brought in since it looked."""
+    records = RefusedRecords(redis, NAMES, keep=1e12)
+    await records.keep([pushed(1, 10.0), pushed(2, 20.0)])
+    found = await records.all()
+    await records.drop(["t:1"])
+    await records.try_all_again(found)
+    assert [one.key for one in await records.all()] == ["t:2"]

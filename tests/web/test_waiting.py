@@ -143,6 +143,18 @@ async def test_each_message_by_itself(world: World) -> None:
     assert (lead["name"], contact["fields"]) == ("Заявка от Анна", {"PHONE": "+79161234567"})
 
 
+async def test_messages_at_the_same_moment(world: World, stranger: httpx.AsyncClient) -> None:
+    """A bot that pushes several messages of one talk at once, each alone, loses none while a login is needed."""
+    texts = ["раз", "два", "три", "четыре"]
+    parts = [{"id": "1", "messages": [{"role": "user", "text": text}]} for text in texts]
+    answers = await asyncio.gather(*(stranger.post(LEADS, json=one) for one in parts))
+    assert {one.status_code for one in answers} == {503}
+    await world.log_in()
+    await nothing_waits(world)
+    ((_, text),) = world.notes()
+    assert sorted(text.splitlines()) == sorted(f"user: {one}" for one in texts)
+
+
 async def test_one_that_is_refused_holds_nobody_up(world: World, stranger: httpx.AsyncClient) -> None:
     """What waited and turns out to be wrong stays among the refused with its reason; all others go in."""
     wrong = talk("wrong", phone="12")
