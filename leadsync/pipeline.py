@@ -19,13 +19,14 @@ from leadsync.amocrm.retry import RetryPolicy
 from leadsync.amocrm.wire import Timeouts
 from leadsync.chunks import Selection
 from leadsync.config.loader import Project, load_project
-from leadsync.done import Done, refusal, refused_of
+from leadsync.done import Done
 from leadsync.errors import ConfigurationError, LeadsyncError, RecordError, StateUnavailable
 from leadsync.events import HeldBack, Listener, RecordFinished, Warned, ignore
 from leadsync.explaining.explanation import Explanation
 from leadsync.explaining.gathering import Gathering
 from leadsync.held_back import is_held_back
-from leadsync.intake import Intake, Skipped, Taken, compile_mappings, keepable, keeps_keys, open_intakes
+from leadsync.intake import Intake, Skipped, compile_mappings, keepable, keeps_keys, open_intakes
+from leadsync.keeping import Keeping
 from leadsync.lanes import Lanes
 from leadsync.logged import of_run
 from leadsync.planning import plan_records
@@ -44,12 +45,11 @@ from leadsync.steps import Shared
 from leadsync.sync.account_names import AccountNames
 from leadsync.sync.all_leads import AllLeads
 from leadsync.sync.batch_sizes import BatchSizes
-from leadsync.sync.changes import digest
 from leadsync.sync.contact_list import ContactList
 from leadsync.sync.freshness import Freshness
 from leadsync.sync.rebuild import Rebuild, Rebuilt
 from leadsync.sync.recover import SETTLE
-from leadsync.sync.results import Plan, PushResult, RefusedRow, RequestCounter, RunReport
+from leadsync.sync.results import Plan, PushResult, RequestCounter, RunReport
 from leadsync.troubles import state_of
 from leadsync.waiting import Waiting
 
@@ -133,6 +133,7 @@ class Pipeline:
         # A write whose claims have lapsed while it waited its turn must not go out: another process may send it.
         client.guard_writes(self.lanes.check)
         self._steps = await self.lanes.steps(0)
+        self._keeping = Keeping(self.connections.refused, self._steps.named)
         freshness = await self._stack.enter_async_context(Freshness(contacts, self._rebuild))
         self._pushes = await self._stack.enter_async_context(Pushes(self._steps, freshness))
         self._waiting = await self._stack.enter_async_context(Waiting(self.connections, self._push_kept))
@@ -165,7 +166,7 @@ class Pipeline:
 
         Never raises for a fault of the record or of the CRM: it says so in the result, and the record is kept among the
         refused ones; one that is not at fault goes in by itself later. After `patience` seconds the same is done for a
-        record that is still on its way, which goes on.
+        record that is still on its way, which goes on once it is under way.
         """
         if self._pushes.is_closed:
             # Redis is closed too: there is nowhere to keep the record.
@@ -199,36 +200,13 @@ class Pipeline:
         except Skipped as skipped:
             return Done(str(skipped), PUSHED, "skipped")
         except RecordError as error:
-            return await self._keep_pushed(record, error, came)
+            return await self._keeping.unread(record, error, came)
         try:
             return await self._pushes.push(intake, taken, patience)
         except LeadsyncError as error:
             if (state := state_of(error)) is not None:
                 self.connections.listeners(HeldBack(state, error.what))
-            await self._keep_failed(intake, taken, error)
-            row = RefusedRow(taken.key, taken.place, None, error.what, error.do)
-            return Done(taken.key, taken.place, "failed", refused=[row], remedy=error.remedy)
-
-    async def _keep_pushed(self, record: Mapping[str, Any] | Record, error: RecordError, came: float) -> Done:
-        raw = keepable(record)
-        known = raw or {}
-        place = pushed_place(known.get("source"), known.get("id") or digest(repr(sorted(known.items()))))
-        done = refusal(place, place, error)
-        await self._try_to_keep(replace(refused_of(done, PUSHED, time.time()), record=raw, came=came))
-        return done
-
-    async def _keep_failed(self, intake: Intake, taken: Taken, error: LeadsyncError) -> None:
-        """Keep a record that the trouble of the CRM held back."""
-        at = time.time()
-        refused = Refused(taken.key, intake.source.name, taken.place, error.what, error.remedy, None, at, do=error.do)
-        await self._try_to_keep(replace(refused, record=taken.pushed, came=taken.came))
-
-    async def _try_to_keep(self, refused: Refused) -> None:
-        try:
-            await self._steps.refused.keep([refused])
-        except LeadsyncError as error:
-            named = self._steps.named(refused.key)
-            logger.error("a pushed record could not be kept (%s); push it again", error.what, extra=named)
+            return await self._keeping.held_back(intake.source.name, taken, error)
 
     # A whole source
 

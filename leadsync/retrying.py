@@ -67,11 +67,14 @@ class Retrying:
 
 
 async def bring_kept(refused: RefusedRecords, push: Push, kept: Sequence[Refused]) -> list[Done]:
-    """Bring kept records in; what went through, is not wanted any more, or has another key now, is forgotten.
+    """Bring kept records in; what went through, is not wanted any more, or is kept under another key now, is forgotten.
 
     Raises StateUnavailable.
     """
     done = await asyncio.gather(*map(push, kept))
-    tried = zip(kept, done, strict=True)
-    await refused.drop_older({k.key: k.since for k, now in tried if now.outcome != "failed" or now.key != k.key})
+    tried = list(zip(kept, done, strict=True))
+    moved = [now.key for one, now in tried if now.outcome == "failed" and now.key != one.key]
+    there = await refused.find(moved)  # one that could not be kept under its new key stays under the old one
+    over = [one for one, now in tried if now.outcome != "failed" or (now.key != one.key and now.key in there)]
+    await refused.drop_older({one.key: one.since for one in over})
     return list(done)
