@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import Self
 
 from leadsync.done import Done
@@ -46,7 +47,7 @@ class Pushes:
     def __init__(self, steps: Steps, freshness: Freshness) -> None:
         self._steps = steps
         self._freshness = freshness
-        self._queue: list[_Push] = []
+        self._queue: dict[int, _Push] = {}
         self._came = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
         self._under_way = 0
@@ -64,7 +65,7 @@ class Pushes:
         if self._worker is not None:
             self._worker.cancel()
             await asyncio.gather(self._worker, return_exceptions=True)
-        _tell_closed(self._queue)
+        _tell_closed(self._queue.values())
         await self._finish(1.0)
 
     @contextmanager
@@ -88,18 +89,21 @@ class Pushes:
     async def push(self, intake: Intake, taken: Taken, patience: float | None = None) -> Done:
         """Bring one record in. Raises AmoCRMAPIError, StateUnavailable; after `patience` seconds AmoCRMUnknownOutcome.
 
-        A record whose caller has lost patience goes on: others may share its requests.
+        A record whose caller has lost patience goes on, once it is under way: others may share its requests. One whose
+        turn has not come is left to whoever brings in what waits: nobody may gather while amoCRM is silent.
         """
         if self.is_closed:
             raise closed()
         self._freshness.wanted()
-        done: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Push(intake, taken, done))
+        mine = _Push(intake, taken, asyncio.get_running_loop().create_future())
+        self._queue[id(mine)] = mine
         self._came.set()
         try:
             async with asyncio.timeout(patience):
-                return await done
+                return await mine.done
         except TimeoutError:
+            if taken.pushed is not None:  # else there is nothing to keep it by
+                self._queue.pop(id(mine), None)
             what = f"amoCRM did not take the record within {round(patience or 0, 1):g} s"
             raise AmoCRMUnknownOutcome(
                 what, do="nothing: it is kept and goes in by itself; pushing it again does no harm"
@@ -109,7 +113,8 @@ class Pushes:
         waiting: list[_Push] = []
         pause = FIRST_WAIT
         try:
-            while True:
+            # An error on the way out, Redis that is gone, may have taken the place of the cancel that was to end it.
+            while not self.is_closed:
                 before = len(waiting)
                 waiting += await self._arrived(pause if waiting else None)
                 put_off = await self._bring_all(waiting)
@@ -133,7 +138,7 @@ class Pushes:
         with suppress(TimeoutError):
             async with asyncio.timeout(at_most):
                 await self._came.wait()
-        arrived, self._queue = self._queue[:TOGETHER], self._queue[TOGETHER:]
+        arrived = [self._queue.pop(name) for name in list(islice(self._queue, TOGETHER))]
         if not self._queue:
             self._came.clear()
         return arrived
@@ -154,7 +159,7 @@ class Pushes:
         return [by_key[one.key] for one in others]
 
 
-def _tell_closed(pushes: Sequence[_Push]) -> None:
+def _tell_closed(pushes: Iterable[_Push]) -> None:
     for one in pushes:
         if not one.done.done():
             one.done.set_exception(closed())

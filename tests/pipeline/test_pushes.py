@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import signal
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
 from leadsync.errors import Remedy
+from leadsync.intake import Taken
 from leadsync.pipeline import Pipeline
 from leadsync.sandbox import Sandbox
 from leadsync.sync.results import PushResult
 from tests.conftest import Valkey
+from tests.follow.following import until
+from tests.promises.server import KeptValkey
 from tests.world import World, talk
 
 
@@ -258,6 +264,45 @@ async def test_patience_with_a_slow_crm(world: World) -> None:
         assert [one.key for one in await world.refused()] == ["telegram:1"]
         assert (await pipeline.push(talk("2"))).success  # it goes after the first
     assert (len(world.leads()), await world.refused()) == (2, [])
+
+
+async def test_nobody_gathers_while_amocrm_is_silent(world: World) -> None:
+    """Whose turn has not come before patience ends is kept in Redis and not in memory, and goes in by itself once."""
+    world.sandbox.faults.add("POST /api/v4/leads late seconds=1 nth=1")
+    async with world.pipeline() as pipeline:
+        first = asyncio.create_task(pipeline.push(talk("0")))
+        while not world.requests("POST", "/api/v4/leads"):
+            await world.sandbox.requests.reached(world.sandbox.requests.total + 1)
+        late = await asyncio.gather(*(pipeline.push(talk(f"late{number}"), patience=0.05) for number in range(5)))
+        assert {one.remedy for one in late} == {Remedy.LOOK}
+        assert not first.done()
+        gc.collect()
+        places = [one.place for one in gc.get_objects() if type(one) is Taken]
+        assert [one for one in places if one.startswith("push:telegram:late")] == []
+        assert len(await world.refused()) == 5
+        assert (await first).success
+
+        async def is_empty() -> bool:
+            return not await world.refused()
+
+        await until(is_empty)
+    assert (len(world.leads()), len(world.notes())) == (6, 6)
+
+
+async def test_a_push_that_cannot_be_kept_says_so(tmp_path: Path) -> None:
+    """When Redis goes while amoCRM is slow nobody is told that the record is kept, and the pipeline ends."""
+    async with KeptValkey(tmp_path / "valkey") as valkey, Sandbox(rate=0) as sandbox:
+        world = World(sandbox, valkey.redis, valkey.url, tmp_path)
+        world.write()
+        sandbox.faults.add("POST /api/v4/leads late seconds=1.5 nth=1")
+        async with world.pipeline() as pipeline:
+            pushing = asyncio.create_task(pipeline.push(talk("1"), patience=0.7))
+            while not world.requests("POST", "/api/v4/leads"):
+                await sandbox.requests.reached(sandbox.requests.total + 1)
+            await valkey.stop(signal.SIGKILL)
+            result = await pushing
+        assert not result.success
+        assert result.message.endswith("push it again: it could not be kept")
 
 
 async def test_whose_fault_a_push_is(world: World) -> None:
