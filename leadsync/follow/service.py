@@ -187,11 +187,19 @@ class Service:
         except LeadsyncError as error:
             self._say(f"the new files cannot be tried now, the old ones stay: {error.what}")
         else:
-            if self._crew is None or self._told.is_set():
-                await self._close(*opened)
-                return
+            await self._use(opened)
+
+    async def _use(self, opened: tuple[Pipeline, Crew]) -> None:
+        """Go on with the new files: at once, or, while nobody works, with the next try to open."""
+        if self._told.is_set():
+            await self._close(*opened)
+            return
+        self._say("the new files are used from now on")
+        if self._crew is None:
+            self._project = opened[0].project
+            await self._close(*opened)
+        else:
             self._next = opened
-            self._say("the new files are used from now on")
             self._crew.leave(self._drain)
 
     async def _leave_reload(self) -> None:

@@ -101,6 +101,21 @@ async def test_new_files(world: World) -> None:
     assert len(world.notes()) == 2
 
 
+async def test_new_files_before_it_could_begin(world: World) -> None:
+    """SIGHUP: a service that is in trouble from the beginning, for its files are wrong, goes on with the new ones."""
+    right, world.redis_url = world.redis_url, "redis://127.0.0.1:9/0"
+    world.write(sources={"dialogs": DIALOGS})
+    await world.store([talk("1")])
+    async with following(world) as (service, ear):
+        await ear.state("redis unavailable")
+        world.redis_url = right
+        world.write(sources={"dialogs": DIALOGS})
+        service.reload()
+        await ear.finished(1)
+    assert ear.warnings[0] == "the new files are used from now on"
+    assert len(world.leads()) == 1
+
+
 @pytest.mark.parametrize(
     "spoiled",
     [
