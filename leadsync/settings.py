@@ -1,6 +1,7 @@
 """The environment and `.env`: secrets, addresses, and what `${NAME}` in leadsync.yaml reads. Nothing is ever written.
 
-The environment wins over the `.env` beside leadsync.yaml, and an empty value counts as unset in both.
+The environment wins over the `.env` beside leadsync.yaml, and an empty value counts as unset in both, in a setting also
+one of blanks.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from collections.abc import Mapping
 from io import StringIO
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from dotenv.parser import Binding, parse_stream
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -108,6 +109,12 @@ class Settings(BaseSettings):
     leadsync_webhook: Annotated[SecretStr, AfterValidator(_secret_address)] | None = Field(
         default=None, description="is called when a service gets into trouble, out of it, or needs a login"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_blanks(cls, values: Any) -> Any:
+        """A value of blanks counts as unset, too: as a key it would be one that anybody can show."""
+        return {name: value for name, value in values.items() if not isinstance(value, str) or value.strip()}
 
     @classmethod
     def load(cls, folder: Path) -> Self:

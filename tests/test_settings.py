@@ -80,6 +80,13 @@ def test_the_environment_wins_and_an_empty_value_counts_as_unset(
     assert read["OTHER"] == "a b"
 
 
+def test_a_key_of_blanks_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever set it so would open the service to everybody who shows an empty key."""
+    monkeypatch.setenv("LEADSYNC_API_KEY", " \n")
+    (tmp_path / ".env").write_text("AMOCRM_ACCESS_TOKEN='  '\n")
+    assert set(Settings.load(tmp_path).model_dump().values()) == {None}
+
+
 def test_secrets_are_stripped_and_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The line break that a mounted secret ends with does not reach a header, and printing shows stars."""
     for name in ("AMOCRM_CLIENT_SECRET", "AMOCRM_ACCESS_TOKEN", "LEADSYNC_API_KEY"):

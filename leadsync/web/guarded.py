@@ -10,6 +10,7 @@ import secrets
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 from fastapi import Request, Response
@@ -118,4 +119,13 @@ def _is_from_here(request: Request) -> bool:
     """Whether the caller is on this machine: no proxy speaks for it, and no page of another name in a browser here."""
     peer = request.client.host if request.client else "localhost"  # none: a unix socket
     is_forwarded = any(name in request.headers for name in _FORWARDED)
-    return is_loopback(peer) and is_loopback(request.url.hostname or "") and not is_forwarded
+    page = request.headers.get("origin")  # a browser names it where a page sends something
+    is_ours = page is None or is_loopback(_host(page))
+    return is_loopback(peer) and is_loopback(request.url.hostname or "") and is_ours and not is_forwarded
+
+
+def _host(address: str) -> str:
+    try:
+        return urlsplit(address).hostname or ""
+    except ValueError:
+        return ""

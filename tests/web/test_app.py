@@ -168,7 +168,10 @@ async def test_without_a_key_only_this_machine(world: World) -> None:
         port = client.base_url.port
         assert (await client.post(LEADS, json={"id": "1"})).status_code == 200
         assert (await client.get("/ready", headers={"Host": f"localhost:{port}"})).status_code == 200
-        for strange in ({"Host": "evil.example"}, {"X-Forwarded-For": "127.0.0.1"}, {"Forwarded": "for=1.2.3.4"}):
+        assert (await client.get("/ready", headers={"Origin": "http://localhost:3000"})).status_code == 200
+        pages = [{"Origin": one} for one in ("https://evil.example", "null", "http://[")]
+        proxies = [{"X-Forwarded-For": "127.0.0.1"}, {"Forwarded": "for=1.2.3.4"}]
+        for strange in [{"Host": "evil.example"}, *pages, *proxies]:
             answer = await client.get("/ready", headers=strange)
             assert answer.status_code == 401
             assert "LEADSYNC_API_KEY" in is_problem(answer)["detail"]
