@@ -71,6 +71,8 @@ class Health:
         answering = self._service.answering
         redis = await answering.redis()
         amocrm = await answering.amocrm() if redis == OK else "not asked: Redis does not answer"
+        if amocrm == OK and (why := self._service.recovering.held_back):
+            amocrm = f"it answers, but the last push was held back: {why}"
         found = Readiness(ready=redis == amocrm == OK, redis=redis, amocrm=amocrm)
         return JSONResponse(found.model_dump(), 200 if found.ready else 503)
 

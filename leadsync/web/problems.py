@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from leadsync.errors import LeadsyncError
+from leadsync.errors import ConfigurationError, LeadsyncError
 
 logger = logging.getLogger("leadsync.web")
 
@@ -106,6 +106,8 @@ def unavailable(detail: str, more: Mapping[str, Any] | None = None) -> Fault:
 
 def said(error: LeadsyncError) -> str:
     """What an error says, in one line, without the place in our files."""
+    if isinstance(error, ConfigurationError) and error.problems:
+        return f"{error.what}; what to do: `leadsync validate` shows each mistake"
     return f"{error.what}; what to do: {error.do}" if error.do else error.what
 
 

@@ -1,12 +1,14 @@
 """Recovering: whether pushes come through, as a state; while they do not, somebody looks whether it is over.
 
 A push that meets a trouble changes the state, and one that goes through ends it. Between pushes amoCRM is asked with
-growing pauses: who waits for the service to work again must not have to wait for the next customer.
+growing pauses: who waits for the service to work again must not have to wait for the next customer. As long as what
+was pushed waits, though, only a push that goes through shows that amoCRM takes more than questions.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Self
 
@@ -18,19 +20,22 @@ from leadsync.troubles import State, state_of
 FIRST, LONGEST, BANNED = 1.0, 30.0, 300.0
 """Seconds: the first pause, the longest it grows to, and the one after a ban or a missing right."""
 
+STOPPED = (State.BANNED, State.FORBIDDEN)
+
 THROUGH = ("create", "update")
 """What becomes of a push that amoCRM has taken."""
 
 
 class Recovering:
-    """A listener, and an async context manager. `look` asks amoCRM and raises what stands in the way.
+    """A listener, and an async context manager. `look` asks amoCRM and raises what stands in the way; it says whether
+    nothing that was pushed waits.
 
     `listener` is told of every change; `pauses` are in seconds: the first, the longest, the one after a ban.
     """
 
     def __init__(
         self,
-        look: Callable[[], Awaitable[object]],
+        look: Callable[[], Awaitable[bool]],
         listener: Listener,
         pauses: tuple[float, float, float] = (FIRST, LONGEST, BANNED),
     ) -> None:
@@ -39,6 +44,7 @@ class Recovering:
         self._listener = listener
         self._first, self._longest, self._banned = pauses
         self._pause = 0.0
+        self._held_back, self._held_until = "", 0.0
         self._trouble = asyncio.Event()
         self._now = asyncio.Event()
 
@@ -51,10 +57,18 @@ class Recovering:
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, HeldBack):
-            self._become(State(event.state), event.why)
+            state = State(event.state)
+            self._held_back, self._held_until = event.why, time.monotonic() + self._after(state) + self._longest
+            self._become(state, event.why)
         elif isinstance(event, RecordFinished) and event.outcome in THROUGH:
             self._pause = 0.0
             self.worked()
+
+    @property
+    def held_back(self) -> str:
+        """Why pushes do not come through, as the last one met it; empty once one went through, or when what waits was
+        not held back again though it was time."""
+        return self._held_back if time.monotonic() < self._held_until else ""
 
     def failed(self, error: LeadsyncError) -> None:
         """Something stands in the way; what no waiting cures is no state."""
@@ -63,6 +77,7 @@ class Recovering:
 
     def worked(self) -> None:
         """Nothing stands in the way."""
+        self._held_until = 0.0
         self._become(State.WORKING, "")
 
     def look_now(self) -> None:
@@ -74,17 +89,22 @@ class Recovering:
             await self._trouble.wait()
             # A trouble that is over for a moment only does not begin with the shortest pause again.
             self._pause = min(self._longest, max(self._first, 2 * self._pause))
-            await self._wait(self._banned if self.state in (State.BANNED, State.FORBIDDEN) else self._pause)
+            await self._wait(self._banned if self.state in STOPPED else self._pause)
             if not self._trouble.is_set():
                 continue
             try:
-                await self._look()
+                nothing_waits = await self._look()
             except LeadsyncError as error:
                 self.failed(error)
             except TimeoutError:
                 pass
             else:
-                self.worked()
+                if nothing_waits or not self.held_back:
+                    self.worked()
+
+    def _after(self, state: State | None) -> float:
+        """Seconds after which what waits has been tried again at the latest."""
+        return self._banned if state in STOPPED else self._longest
 
     async def _wait(self, seconds: float) -> None:
         self._now.clear()

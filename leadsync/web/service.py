@@ -135,11 +135,13 @@ class Service:
         else:
             self.recovering.worked()
 
-    async def _look(self) -> None:
-        """Whether a push would come through. Raises what stands in its way, TimeoutError."""
+    async def _look(self) -> bool:
+        """Whether amoCRM answers, and nothing waits to go in. Raises what stands in the way, TimeoutError."""
         async with asyncio.timeout(PROBE):
             await self.pipeline()
-            await (await self.connections()).client.account(())
+            connections = await self.connections()
+            await connections.client.account(())
+            return not await connections.refused.waiting(1)
 
     async def _close(self) -> None:
         await self._pipeline.aclose()

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from leadsync.events import RequestFinished
 from leadsync.opened import AGAIN, Opened
 from leadsync.web.answering import FRESH, Answering
+from tests.follow.following import until
 from tests.web.serving import LEADS, app_for, bearer, bot, serving, with_key
 from tests.world import World
 
@@ -70,6 +71,37 @@ async def test_not_ready_without_a_login(world: World) -> None:
     assert answer.status_code == 503
     assert "nobody has logged in" in answer.json()["amocrm"]
     assert "leadsync auth login" in answer.json()["amocrm"]
+
+
+async def test_not_ready_while_pushes_are_held_back(world: World) -> None:
+    """Where amoCRM answers questions and takes no lead `/ready` says why, until a push goes through."""
+    async with bot(world) as client:
+        world.sandbox.faults.add("POST /api/v4/leads ban403 times=1")
+        assert (await client.post(LEADS, json={"id": "1"})).status_code == 503
+        answer = await client.get("/ready")
+        assert (answer.status_code, answer.json()["redis"]) == (503, "ok")
+        assert "held back" in answer.json()["amocrm"]
+        assert "blocked" in answer.json()["amocrm"]
+        assert (await client.post(LEADS, json={"id": "2"})).status_code == 200
+        assert (await client.get("/ready")).json()["ready"] is True
+
+
+async def test_not_ready_where_the_files_do_not_fit(world: World) -> None:
+    """When a login shows that the mappings do not fit the account, `/ready` says what shows the mistakes."""
+    mapping = world.folder / "mapping.yaml"
+    mapping.write_text(mapping.read_text().replace("Воронка", "Ворота"))
+    with_key(world, **world.integration())
+    async with serving(app_for(world)) as client:
+        await world.log_in()
+        with_key(world, **world.integration())
+        found: list[str] = []
+
+        async def is_told() -> bool:
+            found.append((await client.get("/ready", headers=bearer())).json()["amocrm"])
+            return "leadsync validate" in found[-1]
+
+        await until(is_told)
+    assert "do not fit the account" in found[-1]
 
 
 async def test_an_answer_stands_for_a_while() -> None:
