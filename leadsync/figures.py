@@ -30,14 +30,16 @@ SOURCE_PATIENCE = 1.0
 class Figures:
     """The figures of one account at `at` (unix seconds).
 
-    `refused` are records that wait for a person, `batches` those whose outcome is not known. `queues` holds what waits
-    in each source that is a queue, None for one that does not answer. `token_issued` is when the access token was given
-    (unix seconds), None without one. `rate` are the requests per second that all may make together. `entries` counts
-    phones and e-mails in the index. `standing` is what services said last, None when none ever ran.
+    `refused` are refused records: `held_back` of them are pushes that go in by themselves, others wait for a person.
+    `batches` are those whose outcome is not known. `queues` holds what waits in each source that is a queue, None for
+    one that does not answer. `token_issued` is when the access token was given (unix seconds), None without one. `rate`
+    are the requests per second that all may make together. `entries` counts phones and e-mails in the index. `standing`
+    is what services said last, None when none ever ran.
     """
 
     at: float
     refused: Waiting
+    held_back: int
     batches: Waiting
     queues: Mapping[str, Waiting | None]
     token_issued: float | None
@@ -63,6 +65,7 @@ async def figures_of(connections: Connections) -> Figures:
     return Figures(
         at=time.time(),
         refused=Waiting(await refused.count(), await refused.oldest()),
+        held_back=await refused.count_waiting(),
         batches=Waiting(len(open_batches), open_batches[0].at if open_batches else None),
         queues=await queues_of(connections),
         token_issued=tokens.issued_at if tokens is not None and tokens.access_token else None,

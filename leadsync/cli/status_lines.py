@@ -62,7 +62,7 @@ def status_lines(status: Status, zone: ZoneInfo) -> Iterator[Text]:
     for name, queue in figures.queues.items():
         yield _row("queue", *_queue(name, queue, zone))
     yield _row("batches", *_batches(figures.batches, zone))
-    yield _row("refused", *_refused(figures.refused, zone))
+    yield _row("refused", *_refused(figures.refused, figures.held_back, zone))
     yield _row("redis", f"{status.place}, {'encrypted' if status.sealed else 'not encrypted'}")
     yield from _sizes(status.sizes)
     yield _row("runs", "the last ones" if status.runs else "none yet")
@@ -134,11 +134,12 @@ def _batches(batches: Waiting, zone: ZoneInfo) -> tuple[str, str]:
     return f"{batches.count} under way, or left by who died; the oldest since {since}", "yellow"
 
 
-def _refused(refused: Waiting, zone: ZoneInfo) -> tuple[str, str]:
+def _refused(refused: Waiting, held_back: int, zone: ZoneInfo) -> tuple[str, str]:
     if refused.since is None:
         return "none", ""
+    held = f", {held_back} of them until amoCRM takes pushes again" if held_back else ""
     since = _when(refused.since, zone)
-    return f"{refused.count} waiting, the oldest since {since}: `leadsync failed list`", "red"
+    return f"{refused.count} waiting{held}, the oldest since {since}: `leadsync failed list`", "red"
 
 
 def _sizes(sizes: Sequence[Size]) -> Iterator[Text]:
@@ -221,7 +222,7 @@ def status_json(status: Status) -> dict[str, Any]:
         },
         "queues": {name: None if queue is None else asdict(queue) for name, queue in figures.queues.items()},
         "batches": asdict(figures.batches),
-        "refused": asdict(figures.refused),
+        "refused": asdict(figures.refused) | {"held_back": figures.held_back},
         "redis": {
             "place": status.place,
             "encrypted": status.sealed,

@@ -16,7 +16,8 @@ def gauges_of(figures: Figures | None) -> Iterator[Metric]:
     if figures is None:
         return
     refused, batches, now = figures.refused, figures.batches, figures.at
-    yield _gauge("refused_records", "Refused records, which wait for a person.", refused.count)
+    yield _gauge("refused_records", "Refused records, and pushes that are held back.", refused.count)
+    yield _gauge("held_back_records", "The pushes among them, which go in by themselves.", figures.held_back)
     yield _gauge("refused_age_seconds", "Since the oldest of them was tried last.", refused.age(now))
     yield _gauge("open_batches", "Batches under way, or left by who died.", batches.count)
     yield _gauge("open_batches_age_seconds", "Since the oldest of them was begun.", batches.age(now))

@@ -101,6 +101,19 @@ async def test_what_waits_is_told(world: World) -> None:
     assert lines[5].startswith("warning: this Redis keeps nothing on disk")
 
 
+async def test_what_goes_in_by_itself_is_told_apart(world: World) -> None:
+    """Pushes that amoCRM held back are among the refused records, and nobody has to do anything about them."""
+    async with world.pipeline() as pipeline:
+        world.sandbox.faults.add("* /api/* drop_before")
+        await pipeline.push(talk("1"))
+        await pipeline.push(talk("2"))
+        await pipeline.push(talk("3") | {"messages": 7})
+    world.sandbox.faults.clear()
+    assert (await rows(world))["refused"].startswith("3 waiting, 2 of them until amoCRM takes pushes again, the oldest")
+    found = (await json_of(world))["refused"]
+    assert (found["count"], found["held_back"]) == (3, 2)
+
+
 async def test_json_tells_the_same(world: World) -> None:
     """One document with every figure; `--runs` says how many runs."""
     await a_bad_week(world)

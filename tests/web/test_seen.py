@@ -124,6 +124,7 @@ async def test_amocrm_goes_and_comes_back(world: World, receiver: Receiver) -> N
         found = await seen(client)
         assert found['leadsync_state{state="crm unavailable"}'] == 1
         assert found['leadsync_pushes_held_back_total{state="crm unavailable"}'] >= 2
+        assert found["leadsync_held_back_records"] == found["leadsync_refused_records"] == 2
         assert 'leadsync_records_total{outcome="failed",source="push"}' not in found
         world.sandbox.faults.clear()
         back = await receiver.called(2)
