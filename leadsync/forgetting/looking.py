@@ -32,7 +32,7 @@ class Looking:
         await self._person(links)
         places = await self._talks(links)
         await self._shared_leads(links)
-        await Parts(self.connections, self.held, self._mentioned(), places).gather()
+        await Parts(self.connections, self.intakes, self.held, self._mentioned(), places).gather()
         return self.held
 
     def _mentioned(self) -> Mentions:

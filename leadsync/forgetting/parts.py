@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import orjson
 
+from leadsync.errors import RecordError
 from leadsync.forgetting.asked import Mentions
 from leadsync.forgetting.held import BATCHES, INDEX, OTHER, PEOPLE, RECORDS, REFUSED, RUNS, SEEN, WROTE, Held, Part
 from leadsync.forgetting.stored import Piece, names_of, pieces_of
+from leadsync.intake import Intakes, Skipped
 from leadsync.project import Connections
+from leadsync.records import Record
 from leadsync.state.contact_index import entry_of
 from leadsync.state.journal import JournalItem
 from leadsync.state.links import key_of, leads_hash, link_hash, wrote_hash
 from leadsync.state.people import PEOPLE as PEOPLE_HASH
 from leadsync.state.redis import state_errors
+from leadsync.state.refused import Refused, is_pushed
 from leadsync.state.runs import without_rows
 from leadsync.state.seen import mark_of
 
@@ -47,6 +52,7 @@ class Parts:
     """Adds to `held` what is to go. `places` are where the sources hold the person's own talks."""
 
     connections: Connections
+    intakes: Intakes
     held: Held
     mentions: Mentions
     places: Collection[str]
@@ -89,12 +95,25 @@ class Parts:
         found = [
             one.key
             for one in await self.connections.refused.all()
-            if one.key in keys or one.place in keys or self.mentions.in_data(asdict(one))
+            if not keys.isdisjoint((one.key, one.place, self._key_of(one))) or self.mentions.in_data(asdict(one))
         ]
         fields = [one.encode() for one in found]
         self.held.add(REFUSED, self._name("refused"), "hash", fields)
         for beside in ("refused-at", "waiting"):
             self.held.add(REFUSED, self._name(beside), "zset", fields, counted=False)
+
+    def _key_of(self, refused: Refused) -> str:
+        """The key of a record; of a push that was kept before anybody could give it one, the one that it will have."""
+        if not is_pushed(refused.key) or refused.record is None:
+            return refused.key
+        zone = ZoneInfo(self.connections.project.file.defaults.timezone)
+        try:
+            record = Record.from_mapping(refused.record, zone=zone)
+            return self.intakes.for_record(record).take(record, refused.place).key
+        except Skipped as skipped:
+            return str(skipped)
+        except RecordError:
+            return refused.key
 
     async def _batches(self) -> None:
         """Items of batches whose outcome nobody knows: what others sent with them stays."""

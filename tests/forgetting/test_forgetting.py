@@ -25,6 +25,8 @@ from leadsync.state.claims import Claims
 from leadsync.state.contact_index import entry_of
 from leadsync.state.refused import RefusedRecords
 from leadsync.state.seen import mark_of
+from leadsync.web import Service
+from tests.web.serving import PATIENT, with_key
 from tests.world import MAPPING, NAMES, World, talk
 
 PHONE, EMAIL = "+79161234567", "ivan@example.com"
@@ -281,6 +283,16 @@ async def test_what_waits_to_go_in_is_forgotten_too(world: World) -> None:
     assert (await forget(world, phones=[PHONE])).counts == {"refused": 1}
     records = RefusedRecords(world.redis, NAMES)
     assert (await records.waiting(10), len(await records.all())) == (["telegram:2"], 1)
+
+
+async def test_what_was_kept_before_it_had_a_key_is_found_by_it(world: World) -> None:
+    """A push that came while nobody was logged in is kept under its source and id; its key finds it, and only it."""
+    with_key(world, **world.integration())
+    async with Service(world.folder / "leadsync.yaml", **PATIENT) as service:
+        assert not (await service.push(talk("1"))).success
+        assert not (await service.push(talk("2"))).success
+    assert (await forget(world, keys=["telegram:1"])).counts == {"refused": 1}
+    assert [one.key for one in await world.refused()] == ["push:telegram:2"]
 
 
 async def test_a_source_that_cannot_be_read_is_told(world: World) -> None:
