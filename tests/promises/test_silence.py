@@ -15,7 +15,7 @@ from tests.world import NAMES, World, talk
 
 
 async def _silence(world: World) -> int:
-    """What a long silence leaves in Redis: the proof that the process lives has expired. How many writes came before."""
+    """What a long silence leaves in Redis: the proof that the process lives is gone. How many writes came before."""
     names = [name async for name in world.redis.scan_iter(NAMES.name("alive", "*"))]
     assert await world.redis.delete(*names)
     return len(world.writes())
