@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from leadsync.done import Done, refusal, refused_of
-from leadsync.errors import LeadsyncError, RecordError
+from leadsync.errors import LeadsyncError, RecordError, Remedy
 from leadsync.intake import Taken, keepable
 from leadsync.records import Record
 from leadsync.state.refused import PUSHED, Refused, RefusedRecords, pushed_place
@@ -19,6 +19,8 @@ from leadsync.sync.results import RefusedRow
 logger = logging.getLogger("leadsync")
 
 NOT_KEPT = "push it again: it could not be kept"
+
+GOES_IN = "it is kept and goes in by itself; pushing it again does no harm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Keeping:
         at = time.time()
         refused = Refused(taken.key, source, taken.place, error.what, error.remedy, None, at, do=error.do)
         is_kept = await self._keep(replace(refused, record=taken.pushed, came=taken.came), taken.kept)
-        row = RefusedRow(taken.key, taken.place, None, error.what, error.do if is_kept else NOT_KEPT)
+        row = RefusedRow(taken.key, taken.place, None, error.what, _do(taken, error) if is_kept else NOT_KEPT)
         return Done(taken.key, taken.place, "failed", refused=[row], remedy=error.remedy)
 
     async def unread(self, record: Mapping[str, Any] | Record, error: RecordError, came: float) -> Done:
@@ -56,3 +58,11 @@ class Keeping:
             logger.error("a pushed record could not be kept (%s); push it again", error.what, extra=named)
             return False
         return True
+
+
+def _do(taken: Taken, error: LeadsyncError) -> str | None:
+    """What whoever pushed it has to do: nothing where it is only waited for, or what a person has to, once."""
+    if taken.pushed is None:
+        return error.do
+    nothing = error.remedy in (Remedy.WAIT, Remedy.LOOK) or not error.do
+    return f"nothing: {GOES_IN}" if nothing else f"{error.do}; {GOES_IN}"

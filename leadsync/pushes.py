@@ -105,9 +105,7 @@ class Pushes:
             if taken.pushed is not None:  # else there is nothing to keep it by
                 self._queue.pop(id(mine), None)
             what = f"amoCRM did not take the record within {round(patience or 0, 1):g} s"
-            raise AmoCRMUnknownOutcome(
-                what, do="nothing: it is kept and goes in by itself; pushing it again does no harm"
-            ) from None
+            raise AmoCRMUnknownOutcome(what, do="nothing: it is tried again by itself") from None
 
     async def _work(self) -> None:
         waiting: list[_Push] = []

@@ -130,7 +130,7 @@ async def test_a_crm_in_trouble(world: World, name: str) -> None:
         for result in await push_all(pipeline, *talks[1:]):
             assert (result.success, result.lead_id) == (False, None)
             assert said in result.message
-            assert "what to do" in result.message
+            assert result.message.endswith("it is kept and goes in by itself; pushing it again does no harm")
         assert [one.record for one in await world.refused()] == talks[1:]
         world.sandbox.faults.clear()
         assert (await pipeline.push(talk("new"))).success
@@ -268,18 +268,16 @@ async def test_patience_with_a_slow_crm(world: World) -> None:
 
 async def test_nobody_gathers_while_amocrm_is_silent(world: World) -> None:
     """Whose turn has not come before patience ends is kept in Redis and not in memory, and goes in by itself once."""
-    world.sandbox.faults.add("POST /api/v4/leads late seconds=1 nth=1")
+    world.sandbox.faults.add("POST /api/v4/leads late seconds=1.8 nth=1")
     async with world.pipeline() as pipeline:
         first = asyncio.create_task(pipeline.push(talk("0")))
         while not world.requests("POST", "/api/v4/leads"):
             await world.sandbox.requests.reached(world.sandbox.requests.total + 1)
         late = await asyncio.gather(*(pipeline.push(talk(f"late{number}"), patience=0.05) for number in range(5)))
         assert {one.remedy for one in late} == {Remedy.LOOK}
-        assert not first.done()
         gc.collect()
         places = [one.place for one in gc.get_objects() if type(one) is Taken]
         assert [one for one in places if one.startswith("push:telegram:late")] == []
-        assert len(await world.refused()) == 5
         assert (await first).success
 
         async def is_empty() -> bool:
