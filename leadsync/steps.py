@@ -48,8 +48,8 @@ Check = Callable[[Sequence[RecordPlan]], Awaitable[None]]
 FIRST_WAIT, LONGEST_WAIT = 0.02, 1.0
 """Seconds between two looks whether another worker has given a record back."""
 
-MANY = 50
-"""Records nobody remembers: people to be found among them are taken for granted."""
+SAMPLE = 50
+"""Records from which it is told how many strangers there will be among all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,31 +179,35 @@ class Steps:
         links |= await self._noted_again([one for one in taken if links[one.key].restored], links)
         await self._account.settle()
         known = self._account.readings
-        wished, missed = await self._mapped(intake, taken, links, strangers=len(unknown))
+        wished, missed = await self._mapped(intake, taken, links)
         if missed and await self._account.renew(known):
             for number, mapped in missed.items():
                 wished[number] = _wished(mapped)
         return [one for one in wished if isinstance(one, Wish)], [one for one in wished if isinstance(one, RecordPlan)]
 
     async def _mapped(
-        self, intake: Intake, taken: Sequence[Taken], links: Mapping[str, Link], strangers: int
+        self, intake: Intake, taken: Sequence[Taken], links: Mapping[str, Link]
     ) -> tuple[list[Wish | RecordPlan], dict[int, Mapped]]:
-        """What records want; meanwhile the contact list is read, where many of them are strangers."""
+        """What records want; meanwhile the contact list is read, where the first of them tell that many strangers
+        come."""
+        numbered = list(enumerate(taken))
         try:
-            async with asyncio.TaskGroup() as group:
-                if strangers >= MANY:
-                    group.create_task(self._contacts.ready(strangers))
-                async with self._computing:
-                    return await self._wanted(intake, taken, links)
+            async with asyncio.TaskGroup() as group, self._computing:
+                first, missed = await self._wanted(intake, numbered[:SAMPLE], links)
+                if len(numbered) > SAMPLE:
+                    wishes = [one for one in first if isinstance(one, Wish)]
+                    group.create_task(self._planner.look_ahead(wishes, len(numbered) / SAMPLE))
+                rest, more = await self._wanted(intake, numbered[SAMPLE:], links)
+                return first + rest, missed | more
         except ExceptionGroup as failed:
             raise failed.exceptions[0] from None
 
     async def _wanted(
-        self, intake: Intake, taken: Sequence[Taken], links: Mapping[str, Link]
+        self, intake: Intake, taken: Sequence[tuple[int, Taken]], links: Mapping[str, Link]
     ) -> tuple[list[Wish | RecordPlan], dict[int, Mapped]]:
-        """What records want, or why they are refused; beside it, by their number, those that miss a name."""
+        """What numbered records want, or why they are refused; beside it, by their number, those that miss a name."""
         wished, missed = list[Wish | RecordPlan](), dict[int, Mapped]()
-        async for number, one in in_breaths(enumerate(taken)):
+        async for number, one in in_breaths(taken):
             try:
                 mapped = intake.map(one, links[one.key])
                 wished.append(_wished(mapped))

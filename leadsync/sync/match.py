@@ -59,8 +59,7 @@ class Matcher:
 
     async def people(self, members: Sequence[Member]) -> list[Person]:
         """Group records by person, say which contact each is, and read it. Raises AmoCRMAPIError, StateUnavailable."""
-        keys = list(dict.fromkeys(key for one in members for key in one.wanted.keys))
-        people = group(members, await load_people(self.redis, self.names, keys))
+        people = await self._grouped(members)
         self._let_go = False
         unsettled = people if self.client is not None else []
         while unsettled:
@@ -73,6 +72,19 @@ class Matcher:
         for person in people:
             self._promise(person)
         return merge_same(people)
+
+    async def look_ahead(self, members: Sequence[Member], times: float) -> None:
+        """Read the contact list, where that is worth it for so many times the strangers among these records.
+
+        Raises AmoCRMAPIError, StateUnavailable.
+        """
+        keys = _keys_of_strangers(await self._grouped(members))
+        if keys and self.contacts is not None:
+            await self.contacts.ready(round(len(keys) * times))
+
+    async def _grouped(self, members: Sequence[Member]) -> list[Person]:
+        keys = list(dict.fromkeys(key for one in members for key in one.wanted.keys))
+        return group(members, await load_people(self.redis, self.names, keys))
 
     def taken_twins(self) -> list[str]:
         """What to say of people who stand in several contacts, each once; no phone and no e-mail is named."""
@@ -102,7 +114,7 @@ class Matcher:
         assert self.contacts is not None
         strangers = [one for one in people if one.contact_id is None]
         known = [one for one in people if one.contact_id is not None]
-        keys = list(dict.fromkeys(key for person in strangers for key in person.keys))
+        keys = _keys_of_strangers(people)
         is_whole = bool(keys) and await self.contacts.ready(len(keys))
         hits = await self.contacts.index.find(keys)
         bodies = await self._read(
@@ -220,3 +232,8 @@ class Matcher:
         bodies = await self._read(ids)
         for person in people:
             person.body = bodies.get(person.contact_id or 0)
+
+
+def _keys_of_strangers(people: Iterable[Person]) -> list[str]:
+    """The contact keys of people whose contact nobody knows, each once."""
+    return list(dict.fromkeys(key for one in people if one.contact_id is None for key in one.keys))

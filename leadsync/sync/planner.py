@@ -101,13 +101,12 @@ class Planner:
         links = _links(wishes, contacts)
         return [_put_together(wish, contacts, leads, links) async for wish in in_breaths(wishes)]
 
+    async def look_ahead(self, wishes: Sequence[Wish], times: float) -> None:
+        """Get ready to plan so many times these wishes. Raises AmoCRMAPIError, StateUnavailable."""
+        await self._matcher.look_ahead(_members(wishes), times)
+
     async def _contacts(self, wishes: Sequence[Wish]) -> dict[str, Planned]:
-        members = [
-            Member(wish.mapped.key, wish.contact, wish.mapped.link)
-            for wish in wishes
-            if wish.contact is not None and wish.contact_moved
-        ]
-        people = await self._matcher.people(members)
+        people = await self._matcher.people(_members(wishes))
         ids = [person.contact_id for person in people if person.contact_id is not None]
         wrote = await load_wrote(self._redis, self._names, "contact", ids)
         planned: dict[str, Planned] = {}
@@ -134,6 +133,15 @@ def wish_of(mapped: Mapped) -> Wish:
     contact = resolver.contact(desired.contact) if desired.contact is not None else None
     lead = resolver.lead(desired.lead, mapped.key) if desired.lead is not None else None
     return Wish(mapped, contact, lead)
+
+
+def _members(wishes: Sequence[Wish]) -> list[Member]:
+    """The wishes for contacts that have to be found, made or compared."""
+    return [
+        Member(wish.mapped.key, wish.contact, wish.mapped.link)
+        for wish in wishes
+        if wish.contact is not None and wish.contact_moved
+    ]
 
 
 def _person(wish: Wish, contacts: Mapping[str, Planned]) -> Planned:

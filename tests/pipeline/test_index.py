@@ -14,7 +14,7 @@ from leadsync.state.contact_index import ContactIndex
 from leadsync.sync.contact_list import FRESH
 from leadsync.sync.resolve import contact_keys_of
 from leadsync.sync.results import Lookups
-from tests.world import NAMES, World, talk
+from tests.world import MAPPING, NAMES, World, talk
 
 CONTACTS = "/api/v4/contacts"
 ANNA, BORIS = "+79161234567", "+79162223344"
@@ -102,6 +102,31 @@ async def test_a_large_account_is_read_by_the_page(world: World) -> None:
     await world.store(strangers(100, 5000))
     report = await world.run()
     assert (pages(world), searches(world), report.created["contacts"]) == (1, 0, 100)
+
+
+async def test_leads_without_people_need_no_list(world: World) -> None:
+    """Where the mapping makes no contacts, the account's are not read, however many talks there are."""
+    seed(world.sandbox.account, 600)
+    world.write({name: part for name, part in MAPPING.items() if name != "contact"})
+    await world.store(strangers(120))
+    async with world.pipeline() as pipeline:
+        plan = await pipeline.plan()
+        report = await pipeline.run()
+    assert (plan.lookups, pages(world), searches(world)) == (Lookups(), 0, 0)
+    assert report.created == {"leads": 120, "notes": 120}
+
+
+async def test_new_talks_of_known_people_need_no_list(world: World) -> None:
+    """Whoever is known from earlier talks is nobody to look for: the account's contacts are not read."""
+    await world.store(strangers(120))
+    await world.run()
+    index = ContactIndex(world.redis, NAMES, "RU")
+    await index.keep(whole=0, looked=0, pages=0)
+    world.sandbox.requests.clear()
+    await world.store(one | {"id": f"again-{one['id']}"} for one in strangers(120))
+    report = await world.run()
+    assert report.created == {"leads": 120, "notes": 120}
+    assert (pages(world), searches(world)) == (0, 0)
 
 
 async def test_somebody_made_by_hand_is_found(world: World) -> None:
