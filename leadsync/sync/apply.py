@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -76,7 +75,7 @@ class Applier:
     ) -> None:
         """Send one batch of a route after the other; alone while the next answer tells of a larger size."""
         while await flow.ready(route, partial(self._sizes.of, route)):
-            async with self._sizes.grows(route, flow.left(route)) or nullcontext():
+            async with self._sizes.turn(route, partial(flow.left, route)):
                 steps, more = flow.take(route, self._sizes.of(route))
                 if steps:
                     await self._send(route, steps, flow, applied, before, more=more)

@@ -7,6 +7,8 @@ too long (amocrm-api.md §2: 50 are advised, 250 are allowed), or when no answer
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -85,11 +87,20 @@ class BatchSizes:
         """How many items the next request of a route may hold."""
         return self._sizes[route].now
 
-    def grows(self, route: Route, waiting: int) -> asyncio.Lock | None:
-        """What to hold while sending when more is waiting than one request holds, as long as the next answer tells of a
-        larger size; else None."""
+    @asynccontextmanager
+    async def turn(self, route: Route, waiting: Callable[[], int]) -> AsyncGenerator[None]:
+        """Around the sending of one batch: alone while more is `waiting` than one request holds, and the next answer
+        tells of a larger size."""
+        async with AsyncExitStack() as alone:
+            if self._grows(route, waiting()):
+                await alone.enter_async_context(self._trying[route])
+                if not self._grows(route, waiting()):  # it has grown meanwhile: all who waited go on side by side
+                    await alone.aclose()
+            yield
+
+    def _grows(self, route: Route, waiting: int) -> bool:
         size = self._sizes[route]
-        return self._trying[route] if size.now < size.most and waiting > size.now else None
+        return size.now < size.most and waiting > size.now
 
     async def went(self, route: Route, count: int, *, more: bool) -> None:
         """A batch of so many items had a clean answer, and `more` were left over. Raises StateUnavailable."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis
@@ -81,15 +83,33 @@ async def test_a_new_batch_size_counts(redis: Redis) -> None:
 
 
 async def test_one_tries_and_the_others_wait(redis: Redis) -> None:
-    """While the size is being found one request tries at a time; nobody waits who has no more than fits."""
+    """While the size is being found one request tries at a time; nobody waits who has no more than fits, or sends
+    something else."""
     made = await sizes(redis)
-    lock = made.grows(ROUTE, 51)
-    assert lock is not None
-    assert made.grows(ROUTE, 1000) is lock
-    assert made.grows(ROUTE, 50) is None
-    assert made.grows(Route.NOTE_LEADS, 51) is not lock
-    await made.too_large(ROUTE, 50, answered=True)
-    assert made.grows(ROUTE, 1000) is None
+    async with made.turn(ROUTE, lambda: 51):
+        other = asyncio.create_task(_sent(made))
+        async with made.turn(ROUTE, lambda: 50), made.turn(Route.NOTE_LEADS, lambda: 51):
+            assert not other.done()
+        await asyncio.sleep(0)
+        assert not other.done()
+    await other
+
+
+async def test_who_waited_goes_on_side_by_side(redis: Redis) -> None:
+    """Once the size is found, those who waited for it do not go one after the other."""
+    made = await sizes(redis, 200)
+    inside = asyncio.Barrier(3)
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group, made.turn(ROUTE, lambda: 1000):
+        for _ in range(3):
+            group.create_task(_sent(made, inside))
+        await asyncio.sleep(0)  # all three wait now
+        await made.went(ROUTE, 200, more=True)
+
+
+async def _sent(made: BatchSizes, inside: asyncio.Barrier | None = None) -> None:
+    async with made.turn(ROUTE, lambda: 1000):
+        if inside is not None:
+            await inside.wait()
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, LARGEST), st.booleans())), st.integers(1, LARGEST))
