@@ -64,21 +64,28 @@ class Applier:
     async def _route(
         self, route: Route, flow: Flow, applied: Mapping[str, Applied], before: Mapping[str, RefusedItem]
     ) -> None:
-        lanes = [self._lane(route, flow, applied, before) for _ in range(AT_ONCE)]
+        work = [self._lane(route, flow, applied, before) for _ in range(AT_ONCE)]
+        if route is not flow.routes[0]:
+            work.append(self._prepare(route, flow))
         try:
-            await _all([self._sender.prepare(route, flow.signals), *lanes] if route is not flow.routes[0] else lanes)
+            await _all(work)
         finally:
             flow.ended(route)
+
+    async def _prepare(self, route: Route, flow: Flow) -> None:
+        with flow.or_stop():
+            await self._sender.prepare(route, flow.signals)
 
     async def _lane(
         self, route: Route, flow: Flow, applied: Mapping[str, Applied], before: Mapping[str, RefusedItem]
     ) -> None:
         """Send one batch of a route after the other; alone while the next answer tells of a larger size."""
-        while await flow.ready(route, partial(self._sizes.of, route)):
-            async with self._sizes.turn(route, partial(flow.left, route)):
-                steps, more = flow.take(route, self._sizes.of(route))
-                if steps:
-                    await self._send(route, steps, flow, applied, before, more=more)
+        with flow.or_stop():
+            while await flow.ready(route, partial(self._sizes.of, route)):
+                async with self._sizes.turn(route, partial(flow.left, route)):
+                    steps, more = flow.take(route, self._sizes.of(route))
+                    if steps:
+                        await self._send(route, steps, flow, applied, before, more=more)
 
     async def _send(
         self,

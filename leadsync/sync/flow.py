@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Protocol
@@ -30,7 +31,8 @@ def is_ref(value: object) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """What all who send for one flow tell each other: the first batch `began`, or nobody begins another (`stop`)."""
+    """What all who send for one flow tell each other: the first batch `began` (or there was none to begin), and nobody
+    begins another (`stop`)."""
 
     began: asyncio.Event = field(default_factory=asyncio.Event)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
@@ -64,6 +66,16 @@ class Flow:
         steps = [waiting.popleft() for _ in range(max(0, self._count(route, size)))]
         self._tell()
         return steps, bool(waiting)
+
+    @contextmanager
+    def or_stop(self) -> Iterator[None]:
+        """Around a part of the work: when it fails nobody begins another request."""
+        try:
+            yield
+        except BaseException:
+            self.signals.stop.set()
+            self._tell()
+            raise
 
     def left(self, route: Route) -> int:
         """How many steps of a route are still to be taken."""

@@ -26,7 +26,7 @@ from leadsync.errors import (
     Remedy,
 )
 from leadsync.state.claims import Claims
-from leadsync.state.journal import Journal, JournalItem
+from leadsync.state.journal import Entry, Journal, JournalItem
 from leadsync.state.marks import load_mark, raise_mark
 from leadsync.state.namespace import Namespace
 from leadsync.sync.batch_sizes import BatchSizes
@@ -47,7 +47,7 @@ MARK_LIFE = 3600.0
 """Seconds after which the newest id is asked for again: from an old one a recovery would read back for long."""
 
 MOST_FORBIDDEN = 3
-"""Single items in a row that amoCRM may forbid before the run stops."""
+"""Single items of one route in a row that amoCRM may forbid before the run stops."""
 
 OF_THE_ACCOUNT = frozenset({301, 302, 303, 307, 308, 402})
 """Answers that refuse whatever is sent: a wrong address, an account that is not paid. They stop the run too."""
@@ -118,43 +118,48 @@ class Sender:
         self._recovery = recovery
         self._catalogue = catalogue
         self._sizes = sizes
-        self._forbidden = 0
+        self._forbidden = Counter[Route]()
         self._clock = clock
 
     async def prepare(self, route: Route, signals: Signals) -> None:
         """Ask what `send` will need to know of the account while the first batch is under way. Raises what it does."""
         await signals.began.wait()
-        await self._mark(route)
+        if not signals.stop.is_set():
+            await self._mark(route, signals)
 
     async def send(self, route: Route, items: Sequence[JournalItem], signals: Signals, *, more: bool) -> Sent:
         """Send a batch, behind which there are `more`, until each item is accepted or refused.
 
-        Raises what stops a run (NOTHING_WRITTEN, StateUnavailable), and says `stop`, after which nobody begins another
-        request; a batch whose outcome could not be found out stays in the journal. When it is cancelled no other batch
-        begins, and those under way have GRACE to end.
+        Raises what stops a run (NOTHING_WRITTEN, StateUnavailable); a batch whose outcome could not be found out stays
+        in the journal. Once somebody says `stop`, or it is cancelled, no other batch begins; what is under way when it
+        is cancelled has GRACE to end.
         """
         sending = _Sending(deque([items] if items else []), signals)
         while sending.queue and not signals.stop.is_set():
             batch, rest = cut(sending.queue.popleft(), self._sizes.of(route))
             if rest:
                 sending.queue.appendleft(rest)
-            try:
-                again = await unbroken(self._batch(route, batch, sending, more=more or bool(rest)))
-            except BaseException:
-                signals.stop.set()
-                raise
+            again = await unbroken(self._batch(route, batch, sending, more=more or bool(rest)))
             sending.queue.extendleft(reversed(again))
         return sending.sent
 
     async def _batch(
         self, route: Route, batch: Sequence[JournalItem], sending: _Sending, *, more: bool
     ) -> list[Sequence[JournalItem]]:
-        """Send one batch, behind which there are `more`; what is returned has to be sent (again)."""
-        sent = sending.sent
-        mark = await self._mark(route)
+        """Write one batch down and send it; what is returned has to be sent (again)."""
+        mark = await self._mark(route, sending.signals)
         await self._claims.check()
+        if sending.signals.stop.is_set():
+            return [batch]
         entry = await self._journal.open(self._claims.owner, route, mark, self._clock(), batch)
         sending.signals.began.set()
+        return await self._exchange(route, entry, sending, more=more)
+
+    async def _exchange(
+        self, route: Route, entry: Entry, sending: _Sending, *, more: bool
+    ) -> list[Sequence[JournalItem]]:
+        """Send a batch that is written down, behind which there are `more`; what is returned has to be sent (again)."""
+        sent, batch = sending.sent, entry.items
         try:
             ids, gone = await self._call(route, batch)
         except AmoCRMValidationError as error:
@@ -170,10 +175,10 @@ class Sender:
             await self._journal.close(entry)
             if isinstance(error, NOTHING_WRITTEN) or error.status in OF_THE_ACCOUNT:
                 raise
-            return self._apart(batch, error, sent)
+            return self._apart(route, batch, error, sent)
         await close_accepted(self._journal, entry, ids)
         await self._sizes.went(route, len(batch), more=more)
-        self._forbidden = 0
+        self._forbidden[route] = 0
         sent.ids |= ids
         for item in batch:
             if item.request_id in gone:
@@ -195,8 +200,11 @@ class Sender:
         gone = {item.request_id: answer.missing[one] for item in batch if (one := item.payload["id"]) in answer.missing}
         return ids, gone
 
-    async def _mark(self, route: Route) -> int:
-        """An id that every entity of the next batch will be above, asked anew: another process may have raised it."""
+    async def _mark(self, route: Route, signals: Signals) -> int:
+        """An id that every entity of the next batch will be above, asked anew: another process may have raised it.
+
+        Once somebody says `stop`, after which nothing is sent, amoCRM is not asked: then it is 0.
+        """
         listed = listed_of(route)
         if listed is None:
             return 0
@@ -205,6 +213,8 @@ class Sender:
             return mark
         async with self._claims.alone(f"mark:{listed}"):  # several batches begin at once: one of them asks
             mark = await self._kept_mark(listed)
+            if mark is None and signals.stop.is_set():
+                return 0
             if mark is None:
                 now = self._clock()
                 mark = await self._newest_id(route)
@@ -226,7 +236,7 @@ class Sender:
     ) -> list[Sequence[JournalItem]]:
         named = [item for item in batch if item.request_id in error.items]
         if not named:
-            return self._apart(batch, error, sent)
+            return self._apart(route, batch, error, sent)
         for item in named:
             refusals = error.items[item.request_id]
             named_field = field_of(item.payload, refusals[0].path, route.entity, self._catalogue) if refusals else None
@@ -235,13 +245,15 @@ class Sender:
         rest = [item for item in batch if item.request_id not in error.items]
         return [rest] if rest else []
 
-    def _apart(self, batch: Sequence[JournalItem], error: AmoCRMAPIError, sent: Sent) -> list[Sequence[JournalItem]]:
+    def _apart(
+        self, route: Route, batch: Sequence[JournalItem], error: AmoCRMAPIError, sent: Sent
+    ) -> list[Sequence[JournalItem]]:
         """A refusal that names nobody: halve until the one at fault stands alone."""
         if len(batch) > 1:
             return halves(batch)
         if isinstance(error, AmoCRMForbidden):
-            self._forbidden += 1
-            if self._forbidden >= MOST_FORBIDDEN:
+            self._forbidden[route] += 1
+            if self._forbidden[route] >= MOST_FORBIDDEN:
                 raise error  # not these items, but all of them: the token's user lacks the right
         sent.refused[batch[0].request_id] = NotAccepted(batch[0], error.what, error.remedy)
         return []

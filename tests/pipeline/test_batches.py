@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from leadsync.errors import AmoCRMBanned
 from leadsync.sandbox import Sandbox
 from tests.world import MAPPING, NAMES, World, talk
 
@@ -112,3 +113,14 @@ async def test_leads_do_not_wait_for_all_contacts(world: World) -> None:
     sent = [item["request_id"] for one in world.writes() if one.path == LEADS for item in one.body]
     made = [item["request_id"] for one in world.writes() if one.path == ROUTES[0] for item in one.body]
     assert [one.removeprefix("lead-") for one in sent] == [one.removeprefix("contact-") for one in made]
+
+
+async def test_a_ban_is_not_met_with_more_requests(world: World) -> None:
+    """When the first question about the account is met by a ban, none of the batches that waited for it asks again."""
+    world.write({name: part for name, part in MAPPING.items() if name != "contact"}, amocrm={"batch_size": 250})
+    await world.store(people(500))
+    world.sandbox.faults.add(f"GET {LEADS} ban403")
+    with pytest.raises(AmoCRMBanned):
+        await world.run()
+    assert len(world.requests("GET", LEADS)) == 1
+    assert world.writes() == []
