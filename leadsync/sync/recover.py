@@ -7,8 +7,9 @@ already somebody's in our memory is nobody else's. Two identical items are two: 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -52,6 +53,17 @@ class Recovery:
     claims: Claims
     settle: float = SETTLE
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep
+    _sending: set[str] = field(default_factory=set)
+
+    @contextmanager
+    def sending(self, entry: Entry) -> Iterator[None]:
+        """Around the sending of a batch by this owner. One that an error leaves open is under way no more: whoever
+        looks for another must not wait for it."""
+        self._sending.add(entry.id)
+        try:
+            yield
+        finally:
+            self._sending.discard(entry.id)
 
     async def resume(self) -> int:
         """Settle the batches that dead processes, or this one, left open; how many there were.
@@ -142,7 +154,8 @@ class Recovery:
         if not entries:
             return []
         looked_for = await self.journal.looked_for()
-        flying = [one for one in entries if one.id not in looked_for]
+        mine = self.claims.owner
+        flying = [one for one in entries if one.id not in looked_for and (one.owner != mine or one.id in self._sending)]
         living = await self.claims.living(one.owner for one in flying)
         names = {one.id: f"key:{one.items[0].key}" for one in flying}
         holders = await self.claims.holders(names.values())

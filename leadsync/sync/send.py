@@ -153,7 +153,8 @@ class Sender:
             return [batch]
         entry = await self._journal.open(self._claims.owner, route, mark, self._clock(), batch)
         sending.signals.began.set()
-        return await self._exchange(route, entry, sending, more=more)
+        with self._recovery.sending(entry):
+            return await self._exchange(route, entry, sending, more=more)
 
     async def _exchange(
         self, route: Route, entry: Entry, sending: _Sending, *, more: bool

@@ -7,14 +7,18 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from itertools import pairwise
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leadsync.state.claims import Claims
 from leadsync.state.journal import JournalItem
 from leadsync.state.links import load_links
+from leadsync.sync.changes import Route
+from leadsync.sync.recover import Recovery
 from leadsync.sync.send import cut
-from tests.promises.impatient import TOO_LATE, impatient
+from tests.promises.impatient import SETTLE, TOO_LATE, impatient
 from tests.world import MAPPING, NAMES, World, talk
 
 PHONE = {"phone": "+79161234567"}
@@ -182,6 +186,22 @@ async def test_two_processes_add_to_one_contact(world: World) -> None:
     assert [one.success for one in results] == [True, True]
     (shown,) = world.contacts()
     assert set(shown["fields"]["EMAIL"].split(", ")) == {"a@example.com", "b@example.com"}
+
+
+async def test_what_an_error_left_open_is_not_waited_for(world: World) -> None:
+    """A lost batch is looked for though another of the same worker, that looks like it, was left open by an error."""
+    async with impatient(world) as pipeline, Claims(world.redis, NAMES) as claims:
+        connections = pipeline.connections
+        journal, zone = connections.journal, ZoneInfo("Europe/Moscow")
+        found = connections.client, world.redis, NAMES, pipeline.catalogue, zone, journal, claims
+        recovery = Recovery(*found, settle=SETTLE)
+        await claims.take([["key:a"], ["key:b"]])
+        items = [JournalItem(key, f"lead-{key}", {"name": "Заявка", "request_id": f"lead-{key}"}, []) for key in "ab"]
+        lost, broken_off = [await journal.open(claims.owner, Route.CREATE_LEADS, 0, 1.0, [one]) for one in items]
+        with recovery.sending(lost):
+            async with asyncio.timeout(20):
+                assert await recovery.settle_entry(lost) == {}
+        assert await journal.entries() == [broken_off]
 
 
 KEYS = st.lists(st.sampled_from("abcd"), max_size=12).map(sorted)
