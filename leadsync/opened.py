@@ -8,6 +8,8 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Generic, TypeVar
 
+from leadsync.tasks import end_tasks
+
 AGAIN = 5.0
 """Seconds after a failure in which nobody tries again: probes must not knock at a CRM that is down."""
 
@@ -44,8 +46,7 @@ class Opened(Generic[Thing]):
     async def aclose(self) -> None:
         """Close it; what is still being opened is broken off."""
         if self._opening is not None:
-            self._opening.cancel()
-            await asyncio.gather(self._opening, return_exceptions=True)
+            await end_tasks([self._opening])
         await self._stack.aclose()
 
     def _has_failed(self) -> bool:

@@ -26,6 +26,9 @@ async def end_tasks(tasks: Collection[asyncio.Task[Any]]) -> None:
         for one in left:
             one.cancel()
         _, left = await asyncio.wait(left, timeout=AGAIN)
+    for one in tasks:
+        if not one.cancelled():
+            one.exception()  # whoever ends a task does not want to hear of it any more
 
 
 async def in_breaths(things: Iterable[Thing]) -> AsyncIterator[Thing]:

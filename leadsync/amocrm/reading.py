@@ -11,6 +11,7 @@ from typing import Any
 from leadsync.amocrm.transport import Query, Transport
 from leadsync.amocrm.writing import embedded
 from leadsync.errors import AmoCRMAPIError
+from leadsync.tasks import end_tasks
 
 PAGE = 250
 """Most items of one page; a larger limit is cut to it silently (amocrm-api.md §2)."""
@@ -63,9 +64,7 @@ async def pages_ahead(
             ahead *= 2
             yield found
     finally:
-        for task in waiting:
-            task.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
+        await end_tasks(waiting)
 
 
 async def one_page(transport: Transport, path: str, key: str, number: int, *, query: Query) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ from leadsync.errors import StateUnavailable
 from leadsync.state.namespace import Namespace
 from leadsync.state.owners import new_owner, surely_dead
 from leadsync.state.redis import state_errors
+from leadsync.tasks import end_tasks
 
 LEASE = 15.0
 """Seconds after which an owner that says nothing counts as dead."""
@@ -96,8 +97,7 @@ class Claims:
 
     async def __aexit__(self, *exc: object) -> None:
         if self._beat is not None:
-            self._beat.cancel()
-            await asyncio.gather(self._beat, return_exceptions=True)
+            await end_tasks([self._beat])
         with contextlib.suppress(StateUnavailable):
             await self._bury(self.owner)
 

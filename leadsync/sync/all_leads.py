@@ -42,7 +42,6 @@ class AllLeads:
         if self._early is not None:
             pages, first = self._early
             await end_tasks([first])
-            await asyncio.gather(first, return_exceptions=True)
             await pages.aclose()
 
     async def pages(self, since: float) -> AsyncGenerator[Page]:

@@ -12,6 +12,7 @@ from typing import Self
 from leadsync.errors import LeadsyncError
 from leadsync.sync.contact_list import FRESH, ContactList
 from leadsync.sync.rebuild import Rebuild
+from leadsync.tasks import end_tasks
 
 logger = logging.getLogger("leadsync")
 
@@ -45,8 +46,7 @@ class Freshness:
 
     async def __aexit__(self, *exc: object) -> None:
         if self._keeping is not None:
-            self._keeping.cancel()
-            await asyncio.gather(self._keeping, return_exceptions=True)
+            await end_tasks([self._keeping])
 
     def wanted(self) -> None:
         """A push came."""

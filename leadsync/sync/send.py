@@ -33,6 +33,7 @@ from leadsync.sync.batch_sizes import BatchSizes
 from leadsync.sync.changes import Route
 from leadsync.sync.flow import Signals, batch_end
 from leadsync.sync.recover import Recovery, close_accepted, listed_of
+from leadsync.tasks import end_tasks
 
 GRACE = 5.0
 """Seconds that a batch which is under way is given when its run is broken off."""
@@ -288,8 +289,7 @@ async def unbroken(work: Coroutine[Any, Any, Result]) -> Result:
         try:
             await asyncio.wait([task], timeout=GRACE)
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await end_tasks([task])
         raise
 
 
