@@ -350,7 +350,8 @@ class Steps:
     def _done(self, applied: Applied) -> Done:
         done = done_of(applied)
         if done.created["leads"] and applied.lead_id is not None:
-            logger.info("lead %d was created", applied.lead_id, extra=self.named(done.key))
+            if logger.isEnabledFor(logging.INFO):  # how a key may be shown takes as long as mapping its record
+                logger.info("lead %d was created", applied.lead_id, extra=self.named(done.key))
             self._connections.listeners(LeadCreated(applied.lead_id, applied.contact_id))
         return done
 

@@ -23,13 +23,26 @@ LEASE = 15.0
 TURN = 0.05
 """Seconds between two looks whether another owner has given a claim back."""
 
+# KEYS: the claims. ARGV: the owner, what the names of living owners begin with, then groups: how many names, and these.
+# Answers 1 or 0 for each group.
 TAKE = """
-for index = 3, #ARGV do
-  local holder = redis.call('HGET', KEYS[1], ARGV[index])
-  if holder and holder ~= ARGV[1] and redis.call('EXISTS', ARGV[2] .. holder) == 1 then return 0 end
+local taken, at = {}, 3
+local function is_free(name)
+  local holder = redis.call('HGET', KEYS[1], name)
+  return not holder or holder == ARGV[1] or redis.call('EXISTS', ARGV[2] .. holder) == 0
 end
-for index = 3, #ARGV do redis.call('HSET', KEYS[1], ARGV[index], ARGV[1]) end
-return 1
+while at <= #ARGV do
+  local last, free = at + tonumber(ARGV[at]), 1
+  for index = at + 1, last do
+    if not is_free(ARGV[index]) then free = 0 break end
+  end
+  if free == 1 then
+    for index = at + 1, last do redis.call('HSET', KEYS[1], ARGV[index], ARGV[1]) end
+  end
+  taken[#taken + 1] = free
+  at = last + 1
+end
+return taken
 """
 
 RELEASE = """
@@ -128,10 +141,10 @@ class Claims:
         async with self._order:
             asked = {name for group in wanted for name in group} - self._held
             self._owed |= asked
-            async with state_errors(), self._redis.pipeline(transaction=False) as pipe:
-                for group in wanted:
-                    pipe.eval(TAKE, 1, self._claims, self.owner, self._alive(""), *group)
-                taken = [bool(one) for one in await pipe.execute()]
+            groups = [part for group in wanted for part in (str(len(group)), *group)]
+            async with state_errors():
+                answer: Any = await self._redis.eval(TAKE, 1, self._claims, self.owner, self._alive(""), *groups)
+            taken = [bool(one) for one in answer]
             self._owed -= asked
             self._held.update(name for group, got in zip(wanted, taken, strict=True) if got for name in group)
         return taken

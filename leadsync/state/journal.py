@@ -11,10 +11,22 @@ import orjson
 from redis.asyncio import Redis
 
 from leadsync.sealing import PLAIN, Seal
-from leadsync.state.facts import Fact, queue_facts
-from leadsync.state.marks import Mark, queue_mark
+from leadsync.state.facts import WRITE, Fact, packed
+from leadsync.state.marks import Mark
 from leadsync.state.namespace import Namespace
 from leadsync.state.redis import state_errors
+
+
+# KEYS: the journal, who looks, the marks, when they were asked for. ARGV: facts, the batch, then perhaps a list, an id
+# in it, and when that was the newest. Facts that Redis does not take leave the batch where it is.
+CLOSE = f"""{WRITE}
+if ARGV[3] then
+  redis.call('ZADD', KEYS[3], 'GT', ARGV[4], ARGV[3])
+  redis.call('ZADD', KEYS[4], 'GT', ARGV[5], ARGV[3])
+end
+redis.call('HDEL', KEYS[1], ARGV[2])
+redis.call('SREM', KEYS[2], ARGV[2])
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +102,12 @@ class Journal:
 
     async def close(self, entry: Entry, facts: Sequence[Fact] = (), mark: Mark | None = None) -> None:
         """Remember what became true and take the batch out, in one transaction. Raises StateUnavailable."""
-        async with state_errors(), self._redis.pipeline(transaction=True) as pipe:
-            queue_facts(pipe, self._names, facts)
-            if mark is not None:
-                queue_mark(pipe, self._names, mark, entry.at)
-            pipe.hdel(self._name, entry.id)
-            pipe.srem(self._looking, entry.id)
-            await pipe.execute()
+        marks = (self._names.name("marks"), self._names.name("marked"))
+        raised = () if mark is None else (*mark, entry.at)
+        async with state_errors():
+            await self._redis.eval(
+                CLOSE, 4, self._name, self._looking, *marks, packed(self._names, facts), entry.id, *raised
+            )
 
     async def entries(self) -> list[Entry]:
         """Every open batch, the oldest first. Raises StateUnavailable."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from redis.asyncio import Redis
 
@@ -51,6 +52,14 @@ redis.call('HSET', KEYS[1], 'restored', '1')
 if ARGV[2] ~= '' then redis.call('HSET', KEYS[1], 'linked', ARGV[2]) end
 redis.call('HSET', KEYS[2], 'made', '1')
 return 1
+"""
+
+
+# KEYS: names of hashes. Answers what each holds, in one answer: a client reads it faster than one for each.
+HASHES = """
+local found = {}
+for number, name in ipairs(KEYS) do found[number] = redis.call('HGETALL', name) end
+return found
 """
 
 
@@ -136,8 +145,6 @@ async def load_wrote(redis: Redis, names: Namespace, entity: str, ids: Iterable[
 async def _hashes(redis: Redis, full_names: Sequence[str]) -> list[dict[bytes, bytes]]:
     if not full_names:
         return []
-    async with state_errors(), redis.pipeline(transaction=False) as pipe:
-        for name in full_names:
-            pipe.hgetall(name)
-        found: list[dict[bytes, bytes]] = await pipe.execute()
-        return found
+    async with state_errors():
+        found: Any = await redis.eval(HASHES, len(full_names), *full_names)
+    return [dict(zip(flat[::2], flat[1::2], strict=True)) for flat in found]

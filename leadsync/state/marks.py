@@ -5,8 +5,6 @@ Ids only grow in amoCRM, and a mark never falls: what lies below it was there be
 
 from __future__ import annotations
 
-from typing import Any
-
 from redis.asyncio import Redis
 
 from leadsync.state.namespace import Namespace
@@ -27,13 +25,8 @@ async def load_mark(redis: Redis, names: Namespace, listed: str, *, since: float
 
 async def raise_mark(redis: Redis, names: Namespace, mark: Mark, *, at: float) -> None:
     """Set a mark that was asked for at that time; one that is higher already stays. Raises StateUnavailable."""
-    async with state_errors(), redis.pipeline(transaction=True) as pipe:
-        queue_mark(pipe, names, mark, at)
-        await pipe.execute()
-
-
-def queue_mark(pipe: Any, names: Namespace, mark: Mark, at: float) -> None:
-    """Add the raising of a mark to a Redis pipeline; its id was the newest at that time (unix seconds), or is newer."""
     listed, newest = mark
-    pipe.zadd(names.name("marks"), {listed: newest}, gt=True)
-    pipe.zadd(names.name("marked"), {listed: at}, gt=True)
+    async with state_errors(), redis.pipeline(transaction=True) as pipe:
+        pipe.zadd(names.name("marks"), {listed: newest}, gt=True)
+        pipe.zadd(names.name("marked"), {listed: at}, gt=True)
+        await pipe.execute()
