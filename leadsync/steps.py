@@ -5,38 +5,35 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from leadsync.done import Done, done_of, refusal, refused_items, refused_of
-from leadsync.errors import RecordError
 from leadsync.events import LeadCreated, RecordRefused, Warned
 from leadsync.held_back import with_held_back
 from leadsync.intake import Intake, Taken, account_zone, keepable
-from leadsync.mapping.found_notes import FoundNote, noted_in
 from leadsync.mapping.shown_keys import shown_key
 from leadsync.project import Connections
 from leadsync.state.claims import Claims
 from leadsync.state.facts import Fact, remember
-from leadsync.state.links import Link, link_hash, load_links
+from leadsync.state.links import link_hash
 from leadsync.state.seen import SKIPPED, UNCHANGED, Seen
-from leadsync.sync.account_names import AccountNames, blames_a_name, misses_a_name
+from leadsync.sync.account_names import AccountNames, blames_a_name
 from leadsync.sync.apply import Applied, Applier, torn
 from leadsync.sync.batch_sizes import BatchSizes
 from leadsync.sync.changes import RecordPlan
-from leadsync.sync.contact_list import FRESH, ContactList
+from leadsync.sync.contact_list import ContactList
 from leadsync.sync.match import Matcher
 from leadsync.sync.open_leads import OpenLeads
-from leadsync.sync.planner import Mapped, Planner, Wish, wish_of
+from leadsync.sync.planner import Planner
 from leadsync.sync.rebuild import Rebuild
 from leadsync.sync.recover import SETTLE, Recovery
 from leadsync.sync.results import Lookups
 from leadsync.sync.send import NotAccepted, Sender
 from leadsync.sync.shared_leads import SharedLeads, is_returned
-from leadsync.tasks import in_breaths
+from leadsync.wishes import Wishes
 
 logger = logging.getLogger("leadsync")
 
@@ -48,15 +45,13 @@ Check = Callable[[Sequence[RecordPlan]], Awaitable[None]]
 FIRST_WAIT, LONGEST_WAIT = 0.02, 1.0
 """Seconds between two looks whether another worker has given a record back."""
 
-SAMPLE = 50
-"""Records from which it is told how many strangers there will be among all."""
-
 
 @dataclass(frozen=True, slots=True)
 class Shared:
     """What all who work for one account in this process have in common. `settle` is in seconds (sync.recover).
 
-    `computing` is held while records are mapped: side by side each would only be later on the wire.
+    `computing` is held while records are mapped: side by side each would only be later on the wire. `on_wire` are the
+    batches that wait for their answer (sync.recover).
     """
 
     connections: Connections
@@ -66,6 +61,7 @@ class Shared:
     rebuild: Rebuild
     settle: float = SETTLE
     computing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    on_wire: dict[str, str] = field(default_factory=dict)
 
 
 class Steps:
@@ -83,7 +79,6 @@ class Steps:
         self._account = shared.account
         self._claims = claims
         self._rebuild = shared.rebuild
-        self._computing = shared.computing
         self._turn = asyncio.Lock()  # claims are this process's: two tasks of it would both hold one
         holding = claims if promises is None else None
         filters = catalogue.account.is_api_filter_enabled
@@ -91,11 +86,12 @@ class Steps:
         self._contacts = shared.contacts
         self._matcher = matcher = Matcher(client, redis, names, country, filters, promises, holding, shared.contacts)
         journal = connections.journal
-        self._recovery = Recovery(client, redis, names, catalogue, zone, journal, claims, shared.settle)
+        self._recovery = Recovery(client, redis, names, catalogue, zone, journal, claims, shared.on_wire, shared.settle)
         resume = self._recovery.resume if promises is None else None
         found = OpenLeads(client, redis, names, catalogue, None if promises is None else {}, resume)
         leads = SharedLeads(client, redis, names, catalogue, zone, found, holding)
         self._planner = Planner(client, redis, names, catalogue, matcher, zone, leads)
+        self._wishes = Wishes(connections, shared.account, shared.rebuild, self._planner, shared.computing, self.named)
         self._zone = ZoneInfo(file.defaults.timezone)
         sender = Sender(client, redis, names, claims, journal, self._recovery, catalogue, shared.sizes)
         self._applier = Applier(sender, shared.sizes)
@@ -104,7 +100,7 @@ class Steps:
 
     async def plan(self, intake: Intake, taken: Sequence[Taken]) -> list[RecordPlan]:
         """Plan records without writing anything. Raises AmoCRMAPIError, StateUnavailable."""
-        wishes, failed = await self._wishes(intake, taken)
+        wishes, failed = await self._wishes.of(intake, taken)
         plans = await self._planner.plan(wishes)
         self._warn(plans)
         return failed + plans
@@ -129,7 +125,7 @@ class Steps:
             mine, ended = await with_held_back(self.refused, intake, mine, self._zone)
             # Whoever held these keys before may have died with a batch on the wire: that comes first, here and below.
             await self._recovery.resume()
-            wishes, failed = await self._wishes(intake, mine)
+            wishes, failed = await self._wishes.of(intake, mine)
             people = [[f"person:{key}" for key in wish.contact_keys] for wish in wishes]
             free, waiting = await self._claimed(wishes, people)
             if check is not None and waiting:
@@ -169,69 +165,6 @@ class Steps:
                 return done
             await asyncio.sleep(wait)
             wait = min(LONGEST_WAIT, wait * 1.5)
-
-    async def _wishes(self, intake: Intake, taken: Sequence[Taken]) -> tuple[list[Wish], list[RecordPlan]]:
-        redis, names = self._connections.redis, self._connections.names
-        links = await load_links(redis, names, [one.key for one in taken])
-        unknown = [key for key, link in links.items() if link.lead_id is None]
-        if unknown and await self._rebuild.catch_up(within=FRESH):
-            links |= await load_links(redis, names, unknown)
-        links |= await self._noted_again([one for one in taken if links[one.key].restored], links)
-        await self._account.settle()
-        known = self._account.readings
-        wished, missed = await self._mapped(intake, taken, links)
-        if missed and await self._account.renew(known):
-            for number, mapped in missed.items():
-                wished[number] = _wished(mapped)
-        return [one for one in wished if isinstance(one, Wish)], [one for one in wished if isinstance(one, RecordPlan)]
-
-    async def _mapped(
-        self, intake: Intake, taken: Sequence[Taken], links: Mapping[str, Link]
-    ) -> tuple[list[Wish | RecordPlan], dict[int, Mapped]]:
-        """What records want; meanwhile the contact list is read, where the first of them tell that many strangers
-        come."""
-        numbered = list(enumerate(taken))
-        try:
-            async with asyncio.TaskGroup() as group, self._computing:
-                first, missed = await self._wanted(intake, numbered[:SAMPLE], links)
-                if len(numbered) > SAMPLE:
-                    wishes = [one for one in first if isinstance(one, Wish)]
-                    group.create_task(self._planner.look_ahead(wishes, len(numbered) / SAMPLE))
-                rest, more = await self._wanted(intake, numbered[SAMPLE:], links)
-                return first + rest, missed | more
-        except ExceptionGroup as failed:
-            raise failed.exceptions[0] from None
-
-    async def _wanted(
-        self, intake: Intake, taken: Sequence[tuple[int, Taken]], links: Mapping[str, Link]
-    ) -> tuple[list[Wish | RecordPlan], dict[int, Mapped]]:
-        """What numbered records want, or why they are refused; beside it, by their number, those that miss a name."""
-        wished, missed = list[Wish | RecordPlan](), dict[int, Mapped]()
-        async for number, one in in_breaths(taken):
-            try:
-                mapped = intake.map(one, links[one.key])
-                wished.append(_wished(mapped))
-                if _misses_a_name(wished[-1]):
-                    missed[number] = mapped
-            except RecordError as error:
-                wished.append(RecordPlan(one.key, one.place, "failed", refusal=error))
-            except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-                wished.append(RecordPlan(one.key, one.place, "failed", refusal=_stumbled(error, self.named(one.key))))
-        return wished, missed
-
-    async def _noted_again(self, taken: Sequence[Taken], links: Mapping[str, Link]) -> dict[str, Link]:
-        """Links that came back from the account, with what its notes say of their talks."""
-        lead_ids = {one.key: links[one.key].lead_id or 0 for one in taken}
-        notes = await self._connections.client.notes_of_many("leads", lead_ids.values()) if taken else {}
-        found: dict[str, Link] = {}
-        facts: list[Fact] = []
-        for one in taken:
-            shown = [FoundNote.of(note) for note in notes[lead_ids[one.key]]]
-            noted = b64encode(noted_in(one.record, shown).to_bytes()).decode()
-            found[one.key] = replace(links[one.key], noted=noted)
-            facts += [(link_hash(one.key), "noted", noted), (link_hash(one.key), "restored", "0")]
-        await remember(self._connections.redis, self._connections.names, facts)
-        return found
 
     async def _claimed(
         self, things: Sequence[Thing], names: Sequence[Sequence[str]]
@@ -286,7 +219,7 @@ class Steps:
         for keys in ([returned] if returned else []) + [[key] for key in torn(applied.values())]:
             # Who waits for a contact must not hold another, or a lead: that one's holder may wait for ours.
             await self._claims.release([one for one in self._claims.held if one.startswith(("contact:", "lead:"))])
-            wishes, _ = await self._wishes(intake, [taken[key] for key in keys])
+            wishes, _ = await self._wishes.of(intake, [taken[key] for key in keys])
             for one in await self._applied(intake, taken, await self._planner.plan(wishes)):
                 applied[one.plan.key] = one.after(applied[one.plan.key])
         return list(applied.values())
@@ -368,28 +301,8 @@ class Steps:
             self._connections.listeners(RecordRefused(row.key, row.field, row.reason))
 
 
-def _wished(mapped: Mapped) -> Wish | RecordPlan:
-    """What a record wants, typed, or the plan of one that is refused."""
-    try:
-        return wish_of(mapped)
-    except RecordError as error:
-        return RecordPlan(mapped.key, mapped.place, "failed", refusal=error)
-
-
-def _misses_a_name(wished: Wish | RecordPlan) -> bool:
-    return isinstance(wished, RecordPlan) and wished.refusal is not None and misses_a_name(wished.refusal)
-
-
 def _hangs_in_the_air(refused: NotAccepted) -> bool:
     return "note_type" in refused.item.payload and any(one.path == "entity_id" for one in refused.answer)
-
-
-def _stumbled(error: Exception, named: Mapping[str, str]) -> RecordError:
-    """A mistake of ours, or of a plugin, that one record brings out: the others go on. Its text may quote a value."""
-    logger.error("a record cannot be mapped: %s", type(error).__name__, extra=named)
-    return RecordError(
-        f"this record cannot be mapped ({type(error).__name__})", do="report it with the record's shape; others go on"
-    )
 
 
 def _record_of(taken: Taken) -> Mapping[str, Any] | None:

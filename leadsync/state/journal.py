@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -15,7 +15,6 @@ from leadsync.state.facts import WRITE, Fact, packed
 from leadsync.state.marks import Mark
 from leadsync.state.namespace import Namespace
 from leadsync.state.redis import state_errors
-
 
 # KEYS: the journal, who looks, the marks, when they were asked for. ARGV: facts, the batch, then perhaps a list, an id
 # in it, and when that was the newest. Facts that Redis does not take leave the batch where it is.
@@ -109,8 +108,11 @@ class Journal:
                 CLOSE, 4, self._name, self._looking, *marks, packed(self._names, facts), entry.id, *raised
             )
 
-    async def entries(self) -> list[Entry]:
-        """Every open batch, the oldest first. Raises StateUnavailable."""
+    async def entries(self, but: Collection[str] = ()) -> list[Entry]:
+        """Every open batch, the oldest first, but those with these ids. Raises StateUnavailable."""
         async with state_errors():
-            raw: Any = await self._redis.hgetall(self._name)
-        return sorted((_entry(self._seal.open(one)) for one in raw.values()), key=lambda one: one.at)
+            names: Any = await self._redis.hkeys(self._name)
+            ids = [one for one in names if one.decode() not in but]
+            raw: Any = await self._redis.hmget(self._name, ids) if ids else []
+        # One that was closed meanwhile is nobody's to look for.
+        return sorted((_entry(self._seal.open(one)) for one in raw if one is not None), key=lambda one: one.at)

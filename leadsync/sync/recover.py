@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -42,7 +42,10 @@ Look = TypeVar("Look", Shape, NoteShape)
 
 @dataclass(slots=True)
 class Recovery:
-    """Finds out what became of batches whose outcome is unknown, and remembers what was applied."""
+    """Finds out what became of batches whose outcome is unknown, and remembers what was applied.
+
+    `on_wire` are the batches of this process that wait for their answer, each with its owner.
+    """
 
     client: AmoCRMClient
     redis: Redis
@@ -51,19 +54,19 @@ class Recovery:
     zone: ZoneInfo
     journal: Journal
     claims: Claims
+    on_wire: dict[str, str]
     settle: float = SETTLE
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep
-    _sending: set[str] = field(default_factory=set)
 
     @contextmanager
     def sending(self, entry: Entry) -> Iterator[None]:
         """Around the sending of a batch by this owner. One that an error leaves open is under way no more: whoever
         looks for another must not wait for it."""
-        self._sending.add(entry.id)
+        self.on_wire[entry.id] = entry.owner
         try:
             yield
         finally:
-            self._sending.discard(entry.id)
+            self.on_wire.pop(entry.id, None)
 
     async def resume(self) -> int:
         """Settle the batches that dead processes, or this one, left open; how many there were.
@@ -72,7 +75,9 @@ class Recovery:
         not, and gave up. Raises AmoCRMAPIError when the CRM cannot be asked: then they stay open, and nothing of them
         is sent again.
         """
-        entries = await self.journal.entries()
+        # Of those the answer will tell; to read them for nothing takes longer than all the rest of this.
+        awaited = await self.claims.living(self.on_wire.values())
+        entries = await self.journal.entries(but={id_ for id_, owner in self.on_wire.items() if owner in awaited})
         living = await self.claims.living(one.owner for one in entries) - {self.claims.owner}
         shared = {one.id: claims_of(one) & self.claims.held for one in entries}
         left = [one for one in entries if one.owner not in living or shared[one.id]]
@@ -89,6 +94,7 @@ class Recovery:
 
         One process at a time settles a batch; the others wait, so that none goes on with its keys too early.
         """
+        self.on_wire.pop(entry.id, None)
         await self.journal.looking(entry)
         async with self.claims.alone(f"entry:{entry.id}"):
             if not await self.journal.is_open(entry):
@@ -155,7 +161,7 @@ class Recovery:
             return []
         looked_for = await self.journal.looked_for()
         mine = self.claims.owner
-        flying = [one for one in entries if one.id not in looked_for and (one.owner != mine or one.id in self._sending)]
+        flying = [one for one in entries if one.id not in looked_for and (one.owner != mine or one.id in self.on_wire)]
         living = await self.claims.living(one.owner for one in flying)
         names = {one.id: f"key:{one.items[0].key}" for one in flying}
         holders = await self.claims.holders(names.values())

@@ -193,7 +193,7 @@ async def test_what_an_error_left_open_is_not_waited_for(world: World) -> None:
     async with impatient(world) as pipeline, Claims(world.redis, NAMES) as claims:
         connections = pipeline.connections
         journal, zone = connections.journal, ZoneInfo("Europe/Moscow")
-        found = connections.client, world.redis, NAMES, pipeline.catalogue, zone, journal, claims
+        found = connections.client, world.redis, NAMES, pipeline.catalogue, zone, journal, claims, {}
         recovery = Recovery(*found, settle=SETTLE)
         await claims.take([["key:a"], ["key:b"]])
         items = [JournalItem(key, f"lead-{key}", {"name": "Заявка", "request_id": f"lead-{key}"}, []) for key in "ab"]
