@@ -206,7 +206,26 @@ async def test_a_page_more_when_a_page_is_not_enough(office: Office) -> None:
     await office.stale()
     for _ in range(2 * PAGE + 1):
         office.person()
-    assert await office.asked() == (True, 3)
+    assert await office.asked() == (True, 4)  # the last asks whether anybody was deleted
+    assert await office.unknown() == []
+
+
+async def test_a_deletion_between_two_pages_of_changes_hides_nobody_for_long(office: Office) -> None:
+    """Whom a deletion shifts to a page of changes that was read already is found the next time."""
+    await office.asked()
+    await office.stale()
+    made = [office.person() for _ in range(3 * PAGE)]
+    office.sandbox.faults.add("GET /api/v4/contacts late seconds=0.2")
+    before = office.sandbox.requests.total
+    asking = asyncio.create_task(office.contacts.ready(1000))
+    await office.sandbox.requests.reached(before + 1)
+    for one in (made[0], made[-1]):  # whichever of them stands on the first page
+        office.sandbox.account.remove("contacts", one)
+    assert await asking
+    office.sandbox.faults.clear()
+    assert len(await office.unknown()) == 1
+    await office.stale()
+    assert (await office.asked())[0]
     assert await office.unknown() == []
 
 
