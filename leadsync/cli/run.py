@@ -27,7 +27,7 @@ from leadsync.sync.results import RunReport
 
 SOME_REFUSED = 3
 
-IN_SMALL_STEPS = (10_000, 100, 100)
+IN_SMALL_STEPS = (10_000, 5, 200)
 """How often Python looks for cycles while requests wait for their turn: one that is held up by it loses its turn."""
 
 

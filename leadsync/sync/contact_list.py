@@ -164,7 +164,7 @@ class ContactList:
         now = state.now
         if not 0 <= now - state.listed < LISTED:
             await self.index.keep(top=await self._take_newest(state.top), listed=now)
-        # Whom a deletion shifted to a page that was read already is found when the same is read once more, the next time.
+        # Whom a deletion shifted to a page that was read already is found when the same is read again, the next time.
         if read > 1 and await self.client.deleted_since("contacts", int(now) - CLOCKS_APART):
             newest, first = 0, 0
         await self.index.keep(newest=max(newest, state.newest), checked=now, first=first, looked=0, pages=0)

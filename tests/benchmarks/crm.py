@@ -87,6 +87,10 @@ class Crm:
         """When the requests came in, in seconds, the first first (the last five thousand of them)."""
         return [one["tick"] for one in self._requests(5000)["requests"]]
 
+    def calls(self) -> list[tuple[float, str]]:
+        """The same, each with its method and path (`POST /api/v4/leads`)."""
+        return [(one["tick"], f"{one['method']} {one['path']}") for one in self._requests(5000)["requests"]]
+
     def leads_made(self) -> dict[str, float]:
         """When the first request came that made a lead of a client, in seconds, by the client's name."""
         made: dict[str, float] = {}
