@@ -14,8 +14,8 @@ from leadsync.state.journal import JournalItem
 from leadsync.state.links import contact_of, key_of, leads_hash
 from leadsync.state.refused import RefusedItem
 from leadsync.sync.batch_sizes import BatchSizes
-from leadsync.sync.changes import RecordPlan, Route, Step, contact_ref
-from leadsync.sync.flow import Flow, is_ref
+from leadsync.sync.changes import RecordPlan, Route, Step, contact_ref, is_ref
+from leadsync.sync.flow import Flow
 from leadsync.sync.payload import content
 from leadsync.sync.send import NotAccepted, Sender
 
@@ -156,6 +156,8 @@ def torn(applied: Iterable[Applied]) -> list[str]:
 
 def bind(step: Step, ids: Mapping[str, int]) -> JournalItem | None:
     """The step with ids in place of references; None when what it hangs on was refused."""
+    if not step.references:
+        return JournalItem(step.key, step.request_id, step.change.payload, step.facts)
     payload = dict(step.change.payload)
     for name in ("entity_id", "to_entity_id"):
         if isinstance(payload.get(name), str):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import blake2b
 from typing import Any, Literal
@@ -11,6 +11,7 @@ from typing import Any, Literal
 from leadsync.errors import RecordError
 from leadsync.mapping.desired import Origin
 from leadsync.state.facts import Fact
+from leadsync.state.links import contact_of
 
 Entity = Literal["contact", "lead", "note", "link"]
 Action = Literal["create", "update"]
@@ -106,13 +107,29 @@ class Change:
     payload: Mapping[str, Any]
 
 
+def is_ref(value: object) -> bool:
+    """Whether a value stands for the id of something that a plan is about to create."""
+    return isinstance(value, str) and value.startswith(("@contact:", "@lead:"))
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A change on its way: its call, and what becomes true once amoCRM accepts it."""
+    """A change on its way: its call, and what becomes true once amoCRM accepts it.
+
+    `references` are what it refers to that another step makes, in its item and in what it will have remembered.
+    """
 
     change: Change
     route: Route
     facts: tuple[Fact, ...]
+    references: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        payload = self.change.payload
+        named: list[Any] = [payload.get("entity_id"), payload.get("to_entity_id")]
+        named += [one["id"] for one in payload.get("_embedded", {}).get("contacts", ())]
+        named += [part for name, _, value in self.facts for part in (contact_of(name), value)]
+        object.__setattr__(self, "references", frozenset(one for one in named if is_ref(one)))
 
     @property
     def key(self) -> str:

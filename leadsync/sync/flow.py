@@ -13,20 +13,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Protocol
+from typing import Protocol
 
-from leadsync.state.links import contact_of
 from leadsync.sync.changes import RecordPlan, Route, Step, contact_ref, lead_ref
 
 MAKES = {Route.CREATE_CONTACTS: contact_ref, Route.CREATE_LEADS: lead_ref}
 """Which references a route gives ids to."""
 
 _NUMBERS = {route: number for number, route in enumerate(Route)}
-
-
-def is_ref(value: object) -> bool:
-    """Whether a value stands for the id of something that a plan is about to create."""
-    return isinstance(value, str) and value.startswith(("@contact:", "@lead:"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +88,7 @@ class Flow:
 
     def _is_known(self, step: Step, route: Route) -> bool:
         """Whether everything that a step refers to has an id, or gets none from any route before its own."""
-        return all(_NUMBERS[self._owed.get(one, route)] >= _NUMBERS[route] for one in references(step))
+        return all(_NUMBERS[self._owed.get(one, route)] >= _NUMBERS[route] for one in step.references)
 
     def decided(self, route: Route, steps: Iterable[Step], ids: Mapping[str, int]) -> None:
         """Steps of a route were accepted, with their ids by request_id, or refused."""
@@ -137,12 +131,3 @@ def batch_end(items: Sequence[Keyed], size: int) -> int:
     while 0 < end < len(items) and items[end - 1].key == items[end].key:
         end -= 1
     return end or next((at for at, one in enumerate(items) if one.key != items[0].key), len(items))
-
-
-def references(step: Step) -> set[str]:
-    """What a step refers to that is made by another step, in its item and in what it will have remembered."""
-    payload = step.change.payload
-    named: list[Any] = [payload.get("entity_id"), payload.get("to_entity_id")]
-    named += [one["id"] for one in payload.get("_embedded", {}).get("contacts", ())]
-    named += [part for name, _, value in step.facts for part in (contact_of(name), value)]
-    return {one for one in named if is_ref(one)}

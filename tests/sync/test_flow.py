@@ -22,8 +22,8 @@ from leadsync.state.links import leads_hash, link_hash
 from leadsync.state.refused import RefusedItem
 from leadsync.sync.apply import Applied, Applier, bind
 from leadsync.sync.batch_sizes import BatchSizes
-from leadsync.sync.changes import Change, RecordPlan, Route, Step, contact_ref, lead_ref
-from leadsync.sync.flow import Signals, batch_end, is_ref, references
+from leadsync.sync.changes import Change, RecordPlan, Route, Step, contact_ref, is_ref, lead_ref
+from leadsync.sync.flow import Signals, batch_end
 from leadsync.sync.payload import content
 from leadsync.sync.send import NotAccepted, Sender, Sent
 
@@ -192,7 +192,7 @@ def check_references(crm: Crm, plans: Sequence[RecordPlan]) -> None:
     for route in Route:
         names = set(crm.sent(route))
         for step in steps_of(plans, route):
-            needs = {made[one] for one in references(step) if one in made} - {step.request_id}
+            needs = {made[one] for one in step.references if one in made} - {step.request_id}
             assert step.request_id not in names or needs <= crm.decided.keys()
 
 
