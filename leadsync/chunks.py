@@ -20,6 +20,7 @@ from leadsync.project import Connections
 from leadsync.sources.base import RawRecord, Source, SourceContext
 from leadsync.state.seen import NEW, SKIPPED, UNCHANGED, Seen, mark_of
 from leadsync.sync.changes import Outcome
+from leadsync.tasks import Breath
 
 MOST_SAME = 10_000
 """Records that are the same as before after which a chunk ends, so that somebody who waits sees it go on."""
@@ -86,7 +87,7 @@ async def read_chunks(
     if selection.whole:
         yield await read_whole(connections, intake, selection)
         return
-    chunk, count = Chunk(), 0
+    chunk, count, breath = Chunk(), 0, Breath()
     async with aclosing(_open_pages(connections, intake, selection, source)) as pages:
         async for page in pages:
             marks, letters = await _compared(page, seen if selection.only is None else None)
@@ -97,6 +98,8 @@ async def read_chunks(
                     chunk.same[AS_BEFORE[letter]] += 1
                     count += 1
                     continue
+                if breath.is_over:
+                    await breath.draw()
                 one = read_record(intake, raw, mark)
                 if not selection.has(one.key, raw.place):
                     continue

@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Collection, Iterable
 from typing import Any, TypeVar
 
 Thing = TypeVar("Thing")
 
-BREATH = 20
-"""Records after which a bot's other tasks, and requests whose turn has come, are let go on."""
+BREATH = 0.003
+"""Seconds of work after which a bot's other tasks, and requests whose turn has come, are let go on."""
 
 AGAIN = 0.1
 """Seconds after which a task that did not end is cancelled once more."""
+
+
+class Breath:
+    """How long this task has worked without letting others go on."""
+
+    __slots__ = ("_until",)
+
+    def __init__(self) -> None:
+        self._until = time.monotonic() + BREATH
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is time to `draw` a new one."""
+        return time.monotonic() > self._until
+
+    async def draw(self) -> None:
+        """Let others go on."""
+        await asyncio.sleep(0)
+        self._until = time.monotonic() + BREATH
 
 
 async def end_tasks(tasks: Collection[asyncio.Task[Any]]) -> None:
@@ -32,8 +52,9 @@ async def end_tasks(tasks: Collection[asyncio.Task[Any]]) -> None:
 
 
 async def in_breaths(things: Iterable[Thing]) -> AsyncIterator[Thing]:
-    """The same things, with a moment for other tasks after every few of them."""
-    for number, one in enumerate(things, 1):
+    """The same things, with a moment for other tasks whenever the work on some of them took a BREATH."""
+    breath = Breath()
+    for one in things:
         yield one
-        if number % BREATH == 0:
-            await asyncio.sleep(0)
+        if breath.is_over:
+            await breath.draw()

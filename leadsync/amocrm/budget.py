@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from aiolimiter import AsyncLimiter
@@ -37,6 +38,14 @@ def patience(rate: float) -> float:
     return max(0.2 / rate, 0.02) if rate <= LARGEST_PACK else LONGEST_QUIET
 
 
+Before = Callable[[], Awaitable[None]]
+"""What is awaited shortly before a turn comes; what it raises gives the turn up."""
+
+
+async def nothing() -> None:
+    """A `Before` that does nothing."""
+
+
 class Turn(Protocol):
     """Leave for one request to go now."""
 
@@ -44,7 +53,7 @@ class Turn(Protocol):
         """Whether the first byte may go at this moment; to be asked right before it does."""
         ...
 
-    async def again(self) -> None:
+    async def again(self, before: Before = nothing) -> None:
         """Wait for another turn, because this one has passed."""
         ...
 
@@ -52,7 +61,7 @@ class Turn(Protocol):
 class Budget(Protocol):
     """A place to wait before every request on the wire, renewals of the token included."""
 
-    async def wait(self) -> Turn:
+    async def wait(self, before: Before = nothing) -> Turn:
         """Return when one more request may go. Raises StateUnavailable where the budget lies in Redis."""
         ...
 
@@ -84,9 +93,10 @@ class NoBudget:
     def __init__(self) -> None:
         self._silence = Silence()
 
-    async def wait(self) -> Turn:
+    async def wait(self, before: Before = nothing) -> Turn:
         """Return at once, or when a silence is over."""
         await self._silence.over()
+        await before()
         return _AlwaysTurn()
 
     async def put_off(self, retry_after: float | None) -> None:
@@ -98,8 +108,8 @@ class _AlwaysTurn:
     def in_time(self) -> bool:
         return True
 
-    async def again(self) -> None:
-        return
+    async def again(self, before: Before = nothing) -> None:
+        await before()
 
 
 class LocalBudget:
@@ -116,16 +126,18 @@ class LocalBudget:
         self._silence = Silence()
         self._line = asyncio.Lock()  # one waits at the limiter, so that who comes late need not queue behind all
 
-    async def wait(self) -> Turn:
+    async def wait(self, before: Before = nothing) -> Turn:
         """Return when one more request may go."""
         async with self._line:
-            return _LocalTurn(self, await self.next_drop())
+            return _LocalTurn(self, await self.next_drop(before))
 
-    async def next_drop(self) -> float:
+    async def next_drop(self, before: Before) -> float:
         """Return when the bucket is empty, with the moment on the monotonic clock."""
         await self._silence.over()
         await self._limiter.acquire()
-        return time.monotonic()
+        at = time.monotonic()
+        await before()
+        return at
 
     async def put_off(self, retry_after: float | None) -> None:
         """Send nothing for so many seconds."""
@@ -142,5 +154,5 @@ class _LocalTurn:
     def in_time(self) -> bool:
         return time.monotonic() - self._at <= self._budget.patience
 
-    async def again(self) -> None:
-        self._at = await self._budget.next_drop()
+    async def again(self, before: Before = nothing) -> None:
+        self._at = await self._budget.next_drop(before)

@@ -20,7 +20,7 @@ from aiolimiter import AsyncLimiter
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from leadsync.amocrm.budget import LONGEST_QUIET, Silence, Turn, check_rate, patience
+from leadsync.amocrm.budget import LONGEST_QUIET, Before, Silence, Turn, check_rate, nothing, patience
 from leadsync.amocrm.redis_answers import redis_answers
 from leadsync.amocrm.redis_clock import RedisClock
 
@@ -34,8 +34,9 @@ RECOVERY = 60.0
 SLOWEST = 1.0
 """Requests per second below which 429s do not bring the rate."""
 
-BRIEF = 0.02
-"""Seconds: after a longer wait for its slot a process asks whether somebody has met a 429 meanwhile."""
+AHEAD = 0.03
+"""Seconds before its slot in which a process asks what there is to ask: whether somebody has met a 429 meanwhile, and
+whether its work is still its own. Answers that come after the slot make it late."""
 
 PERIOD = 10.0
 """Seconds of a stretch of time in which slots are counted, for people and metrics."""
@@ -122,10 +123,10 @@ class SharedBudget:
         self._last = 0
         self._spare: tuple[int, float] | None = None
 
-    async def wait(self) -> Turn:
+    async def wait(self, before: Before = nothing) -> Turn:
         """Return when one more request may go. Raises StateUnavailable."""
         async with self._line:
-            return _SharedTurn(self, *await self._slot())
+            return _SharedTurn(self, *await self._slot(before))
 
     async def put_off(self, retry_after: float | None) -> None:
         """The CRM said 429: all processes slow down, and are silent for so many seconds."""
@@ -140,20 +141,22 @@ class SharedBudget:
         """Seconds since this slot, at most."""
         return self._clock.since(slot / SECOND)
 
-    async def another(self, missed: float) -> tuple[int, float]:
+    async def another(self, before: Before, missed: float) -> tuple[int, float]:
         """A slot after one that has passed, with room for somebody who was late by so many seconds."""
         async with self._late:
-            return await self._slot(missed)
+            return await self._slot(before, missed)
 
-    async def _slot(self, missed: float = 0.0) -> tuple[int, float]:
+    async def _slot(self, before: Before, missed: float = 0.0) -> tuple[int, float]:
         """Return when a slot has come: the slot, and seconds by which it may be missed."""
         await self._silence.over()
         slot, room = self._left_over() or await self._next_slot(missed)
         try:
-            while (wait := self._clock.until(slot / SECOND)) > 0:
-                await asyncio.sleep(wait)
-                if wait > BRIEF and await self._quiet_until() > slot:
+            while (wait := self._clock.until(slot / SECOND)) > AHEAD:
+                await asyncio.sleep(wait - AHEAD)
+                if await self._quiet_until() > slot:
                     slot = await self._reserved(room)
+            await before()
+            await asyncio.sleep(max(0.0, self._clock.until(slot / SECOND)))
         except asyncio.CancelledError:
             self._spare = slot, room
             raise
@@ -187,7 +190,8 @@ class SharedBudget:
                 pipe.time()
                 quiet, (seconds, micros) = await pipe.execute()
         self._clock.observe(asked, seconds + micros / SECOND)
-        return int(quiet or 0)
+        until = int(quiet or 0)
+        return until if until <= (seconds + LONGEST_QUIET) * SECOND + micros else 0  # else from before a clock was set
 
 
 class _SharedTurn:
@@ -202,8 +206,8 @@ class _SharedTurn:
     def in_time(self) -> bool:
         return self._budget.since(self._slot) <= self._room
 
-    async def again(self) -> None:
+    async def again(self, before: Before = nothing) -> None:
         # The first turn was lost to a connection that had to be opened; only a later one asks for more room.
         late = self._budget.since(self._slot) if self._missed else 0.0
-        self._slot, self._room = await self._budget.another(late)
+        self._slot, self._room = await self._budget.another(before, late)
         self._missed = True

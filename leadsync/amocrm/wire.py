@@ -13,6 +13,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import httpx
 
@@ -45,7 +46,8 @@ class Timeouts:
 
 @dataclass(slots=True)
 class WriteGuard:
-    """Asked right before every write on the wire, repeats included; what it raises keeps the write from going out."""
+    """Asked right before every write's turn on the wire, repeats included; what it raises keeps the write from going
+    out."""
 
     check: Callable[[], Awaitable[None]] | None = None
 
@@ -75,8 +77,7 @@ class Wire(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request and read its whole answer. Raises httpx's errors; ReadTimeout when the total is over."""
-        turn = await self._budget.wait()
-        await self._guard.passes(request)
+        turn = await self._budget.wait(partial(self._guard.passes, request))
         departure = _Departure(turn, self._guard, request)
         status: int | None = None
         try:
@@ -131,8 +132,7 @@ class _Departure:
         left = self._stop_limit()
         in_time = False
         while not in_time:
-            await self.turn.again()
-            await self.guard.passes(self.request)
+            await self.turn.again(partial(self.guard.passes, self.request))
             in_time = self.turn.in_time()
         self.started += time.perf_counter() - came
         if self.limit is not None and left is not None:

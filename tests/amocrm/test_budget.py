@@ -8,7 +8,7 @@ from time import monotonic
 import httpx
 import pytest
 
-from leadsync.amocrm.budget import Budget, LocalBudget, NoBudget
+from leadsync.amocrm.budget import Before, Budget, LocalBudget, NoBudget, nothing
 from leadsync.amocrm.wire import Timeouts, WriteGuard, open_http
 from leadsync.errors import StateUnavailable
 from leadsync.events import Event, RequestFinished, ignore
@@ -81,11 +81,12 @@ async def test_writes_are_guarded_right_before_their_first_byte(sandbox: Sandbox
         def in_time(self) -> bool:
             return len(asked) == 2
 
-        async def wait(self) -> Hurried:
+        async def wait(self, before: Before = nothing) -> Hurried:
+            await before()
             return self
 
-        async def again(self) -> None:
-            return
+        async def again(self, before: Before = nothing) -> None:
+            await before()
 
     async def check() -> None:
         asked.append(monotonic())

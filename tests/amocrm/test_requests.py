@@ -28,6 +28,7 @@ from leadsync.amocrm import (
     Timeouts,
     Turn,
 )
+from leadsync.amocrm.budget import Before, nothing
 from leadsync.events import Event, RequestFinished, RequestRetried
 from leadsync.sandbox import Sandbox
 
@@ -161,9 +162,9 @@ async def test_renewals_and_repeats_pass_the_budget(login: Login, connect: Conne
     class Counting(NoBudget):
         passed = 0
 
-        async def wait(self) -> Turn:
+        async def wait(self, before: Before = nothing) -> Turn:
             self.passed += 1
-            return await super().wait()
+            return await super().wait(before)
 
     budget = Counting()
     auth = await login.log_in()
