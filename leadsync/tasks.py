@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 Thing = TypeVar("Thing")
 
-BREATH = 0.003
+BREATH = 0.001
 """Seconds of work after which a bot's other tasks, and requests whose turn has come, are let go on."""
 
 AGAIN = 0.1
