@@ -114,22 +114,23 @@ def is_ref(value: object) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A change on its way: its call, and what becomes true once amoCRM accepts it.
-
-    `references` are what it refers to that another step makes, in its item and in what it will have remembered.
-    """
+    """A change on its way: its call, and what becomes true once amoCRM accepts it."""
 
     change: Change
     route: Route
     facts: tuple[Fact, ...]
-    references: frozenset[str] = field(init=False)
+    _references: frozenset[str] | None = field(init=False, default=None, compare=False, repr=False)
 
-    def __post_init__(self) -> None:
-        payload = self.change.payload
-        named: list[Any] = [payload.get("entity_id"), payload.get("to_entity_id")]
-        named += [one["id"] for one in payload.get("_embedded", {}).get("contacts", ())]
-        named += [part for name, _, value in self.facts for part in (contact_of(name), value)]
-        object.__setattr__(self, "references", frozenset(one for one in named if is_ref(one)))
+    @property
+    def references(self) -> frozenset[str]:
+        """What it refers to that another step makes, in its item and in what it will have remembered."""
+        if self._references is None:
+            payload = self.change.payload
+            named: list[Any] = [payload.get("entity_id"), payload.get("to_entity_id")]
+            named += [one["id"] for one in payload.get("_embedded", {}).get("contacts", ())]
+            named += [part for name, _, value in self.facts for part in (contact_of(name), value)]
+            object.__setattr__(self, "_references", frozenset(one for one in named if is_ref(one)))
+        return self._references or frozenset()
 
     @property
     def key(self) -> str:
