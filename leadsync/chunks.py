@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from heapq import nsmallest
@@ -17,6 +17,7 @@ from leadsync.errors import RecordError, StartRefused
 from leadsync.events import RecordsRead
 from leadsync.intake import Intake, Skipped, Taken, keepable
 from leadsync.project import Connections
+from leadsync.selection import EVERYTHING, Selection
 from leadsync.sources.base import RawRecord, Source, SourceContext
 from leadsync.state.seen import NEW, SKIPPED, UNCHANGED, Seen, mark_of
 from leadsync.sync.changes import Outcome
@@ -51,25 +52,6 @@ class Chunk:
             self.ended.append(one)
         else:
             self.taken[one.key] = one
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Which records of a source: at most `limit`; only those whose key or place is in `only`, unless it is None.
-
-    `whole`: as one chunk sorted by key, whatever the order of the source; a `limit` then takes the first keys.
-    """
-
-    limit: int | None = None
-    only: Collection[str] | None = None
-    whole: bool = False
-
-    def has(self, *names: str) -> bool:
-        """Whether a record of this key or place is meant."""
-        return self.only is None or any(name in self.only for name in names)
-
-
-EVERYTHING = Selection()
 
 
 async def read_chunks(

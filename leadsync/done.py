@@ -9,11 +9,11 @@ from typing import Any
 
 from leadsync.errors import RecordError, Remedy
 from leadsync.state.refused import Refused, RefusedItem
-from leadsync.sync.apply import Applied
+from leadsync.sync.applied import Applied
 from leadsync.sync.changes import Outcome
+from leadsync.sync.not_accepted import NotAccepted
 from leadsync.sync.payload import content, request_of
 from leadsync.sync.results import RefusedRow, refusal_row
-from leadsync.sync.send import NotAccepted
 
 COUNTED = {"contact": "contacts", "lead": "leads", "note": "notes"}
 

@@ -7,7 +7,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -25,12 +25,14 @@ from leadsync.mapping.yaml_mapper import MapperContext, load_mapper
 from leadsync.records import Record
 from leadsync.sources.base import RawRecord
 from leadsync.state.links import Link
-from leadsync.sync.account_names import AccountNames
 from leadsync.sync.fixed_values import value_problems
+from leadsync.sync.mapped import Mapped
 from leadsync.sync.names import name_problems
-from leadsync.sync.planner import Mapped
 from leadsync.sync.resolve import Resolver
 from leadsync.sync.spots import in_reading_order, mappings_of
+
+if TYPE_CHECKING:
+    from leadsync.sync.account_names import AccountNames
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,15 +17,15 @@ from redis.asyncio import Redis
 from leadsync import plugins
 from leadsync.amocrm.catalogue import Catalogue
 from leadsync.amocrm.imagined import ImaginedCatalogue
-from leadsync.chunks import Selection
 from leadsync.config.loader import Project
+from leadsync.config.models import SANDBOX
 from leadsync.done import refusal
 from leadsync.errors import ConfigurationError, RecordError
 from leadsync.intake import Intake, Intakes, PreparedMapping, Skipped, account_problems, compile_mappings
 from leadsync.mapping.missing_keys import MissingKeys
 from leadsync.mapping.talk import Talk
-from leadsync.project import SANDBOX
 from leadsync.records import Record
+from leadsync.selection import Selection
 from leadsync.sources.base import RawRecord, Source, SourceContext
 from leadsync.state.kept_catalogue import load_catalogue
 from leadsync.state.namespace import Namespace

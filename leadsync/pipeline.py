@@ -17,7 +17,6 @@ from zoneinfo import ZoneInfo
 from leadsync.amocrm.catalogue import Catalogue
 from leadsync.amocrm.retry import RetryPolicy
 from leadsync.amocrm.wire import Timeouts
-from leadsync.chunks import Selection
 from leadsync.config.loader import Project, load_project
 from leadsync.done import Done
 from leadsync.errors import ConfigurationError, LeadsyncError, RecordError, StateUnavailable
@@ -38,6 +37,7 @@ from leadsync.running import Check, count_done, run_records
 from leadsync.safety import Limits, check_safety, safety_warnings
 from leadsync.saved_plan.applying import Applying
 from leadsync.saved_plan.saving import Saving
+from leadsync.selection import Selection
 from leadsync.state.persistence import persistence_warnings
 from leadsync.state.refused import PUSHED, Refused, pushed_place
 from leadsync.state.runs import keep_run

@@ -6,23 +6,21 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 
-from leadsync.chunks import Chunk, Selection, read_chunks
+from leadsync.chunks import Chunk, read_chunks
 from leadsync.done import Done, refusal
 from leadsync.events import RecordsDone
 from leadsync.intake import Intake
 from leadsync.project import Connections
+from leadsync.selection import Selection
 from leadsync.state.seen import Seen
 from leadsync.steps import Steps
 from leadsync.sync.batch_sizes import BatchSizes
 from leadsync.sync.changes import RecordPlan, Step
 from leadsync.sync.cost import WriteCost, mark_reads
 from leadsync.sync.foreseen import Foreseen
+from leadsync.sync.not_accepted import NotAccepted
 from leadsync.sync.payload import request_id
-from leadsync.sync.results import Plan, RefusedRow, RequestCounter, RunReport, refusal_row
-from leadsync.sync.send import NotAccepted
-
-MOST_ROWS = 1000
-"""Refused records that a report names; all of them stand in `leadsync failed list`."""
+from leadsync.sync.results import MOST_ROWS, Plan, RefusedRow, RequestCounter, RunReport, refusal_row
 
 
 async def plan_records(

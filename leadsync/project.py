@@ -23,6 +23,7 @@ from leadsync.amocrm.shared_budget import SharedBudget
 from leadsync.amocrm.tokens import LoginStates, TokenStore
 from leadsync.amocrm.wire import Timeouts, open_http
 from leadsync.config.loader import Project
+from leadsync.config.models import SANDBOX
 from leadsync.errors import ConfigurationError
 from leadsync.events import Listener
 from leadsync.sealing import Seal, seal_of
@@ -31,9 +32,6 @@ from leadsync.state.journal import Journal
 from leadsync.state.namespace import Namespace, claim_version
 from leadsync.state.redis import EMBEDDED, open_redis
 from leadsync.state.refused import RefusedRecords
-
-SANDBOX = "sandbox"
-"""The subdomain that stands for the built-in look-alike."""
 
 WWW = {
     "amocrm.ru": "https://www.amocrm.ru",

@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
-from leadsync.chunks import Selection, consumes
+from leadsync.chunks import consumes
 from leadsync.config.loader import Project
 from leadsync.done import Done
 from leadsync.errors import ConfigurationError
+from leadsync.selection import Selection
 from leadsync.state.refused import Refused, RefusedRecords, is_pushed
 from leadsync.sync.results import RunReport
 

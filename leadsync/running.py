@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from leadsync.chunks import CHUNK, Chunk, Selection, open_source, read_chunks
+from leadsync.chunks import CHUNK, Chunk, open_source, read_chunks
 from leadsync.done import Done
 from leadsync.errors import Remedy
 from leadsync.events import RecordsDone
@@ -21,6 +21,7 @@ from leadsync.intake import Intake, Taken
 from leadsync.lanes import MOST, Lanes
 from leadsync.planning import count
 from leadsync.project import Connections
+from leadsync.selection import Selection
 from leadsync.sources.base import Source
 from leadsync.state.seen import Seen
 from leadsync.steps import Steps

@@ -15,11 +15,12 @@ from shlex import quote
 from types import MappingProxyType
 from zlib import crc32
 
-from leadsync.chunks import Chunk, Selection, raw_records, read_chunks, read_record
+from leadsync.chunks import Chunk, raw_records, read_chunks, read_record
 from leadsync.config.loader import Project
 from leadsync.errors import Place, RecordError, StartRefused
 from leadsync.intake import Intake, Taken
 from leadsync.project import Connections
+from leadsync.selection import Selection
 from leadsync.sources.base import RawRecord
 from leadsync.state.links import Link, load_links
 from leadsync.state.seen import Seen

@@ -21,17 +21,19 @@ from leadsync.state.facts import Fact, remember
 from leadsync.state.links import link_hash
 from leadsync.state.seen import SKIPPED, UNCHANGED, Seen
 from leadsync.sync.account_names import AccountNames, blames_a_name
-from leadsync.sync.apply import Applied, Applier, torn
+from leadsync.sync.applied import Applied
+from leadsync.sync.apply import Applier, torn
 from leadsync.sync.batch_sizes import BatchSizes
 from leadsync.sync.changes import RecordPlan
 from leadsync.sync.contact_list import ContactList
 from leadsync.sync.match import Matcher
+from leadsync.sync.not_accepted import NotAccepted
 from leadsync.sync.open_leads import OpenLeads
 from leadsync.sync.planner import Planner
 from leadsync.sync.rebuild import Rebuild
 from leadsync.sync.recover import SETTLE, Recovery
 from leadsync.sync.results import Lookups
-from leadsync.sync.send import NotAccepted, Sender
+from leadsync.sync.send import Sender
 from leadsync.sync.shared_leads import SharedLeads, is_returned
 from leadsync.wishes import Wishes
 

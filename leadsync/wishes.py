@@ -17,7 +17,8 @@ from leadsync.state.links import Link, link_hash, load_links
 from leadsync.sync.account_names import AccountNames, misses_a_name
 from leadsync.sync.changes import RecordPlan
 from leadsync.sync.contact_list import FRESH
-from leadsync.sync.planner import Mapped, Planner, Wish, wish_of
+from leadsync.sync.mapped import Mapped
+from leadsync.sync.planner import Planner, Wish, wish_of
 from leadsync.sync.rebuild import Rebuild
 from leadsync.tasks import in_breaths
 

@@ -8,16 +8,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 import orjson
 from pydantic import TypeAdapter
 
-from leadsync.amocrm.client import AmoCRMClient
 from leadsync.amocrm.entities import EntityType
 from leadsync.amocrm.entries import LOST, WON, Account, CustomField, FieldOption, Pipeline, Status, User
 from leadsync.amocrm.near_names import folded, meant, nearest
 from leadsync.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from leadsync.amocrm.client import AmoCRMClient
 
 __all__ = [
     "FORMAT",

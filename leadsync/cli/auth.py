@@ -21,7 +21,6 @@ from leadsync.cli.logins import (
     login_of,
     login_without_tokens,
     nothing_set,
-    open_project,
     span,
     until,
     verdict,
@@ -30,6 +29,7 @@ from leadsync.cli.logins import (
 from leadsync.cli.main_task import run_async
 from leadsync.cli.options import format_option, project_options
 from leadsync.cli.output import print_json, print_lines
+from leadsync.cli.projects import open_project
 from leadsync.config.loader import Project
 from leadsync.errors import AuthorizationRequired, ConfigurationError
 from leadsync.events import ignore

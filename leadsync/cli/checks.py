@@ -13,7 +13,8 @@ from leadsync.amocrm.catalogue import Catalogue
 from leadsync.amocrm.retry import RetryPolicy
 from leadsync.cli.benches import benches_of
 from leadsync.cli.error_document import problem_json
-from leadsync.cli.logins import DAY, WORDS, Login, Way, login_of, open_project, span
+from leadsync.cli.logins import DAY, WORDS, Login, Way, login_of, span
+from leadsync.cli.projects import open_project
 from leadsync.cli.tried_talks import TriedTalks, try_talks
 from leadsync.config.cases import load_cases
 from leadsync.config.loader import Project

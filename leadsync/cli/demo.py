@@ -19,10 +19,10 @@ from leadsync.cli.main_task import run_async
 from leadsync.cli.options import log_options
 from leadsync.cli.output import ProgressBar, console, print_lines
 from leadsync.config.loader import Project, load_project
+from leadsync.config.models import SANDBOX
 from leadsync.errors import ConfigurationError
 from leadsync.newproject.files import write_schemas
 from leadsync.pipeline import Pipeline
-from leadsync.project import SANDBOX
 from leadsync.report.line import Line
 from leadsync.report.plan_text import diff_lines, summary_lines
 from leadsync.report.record_diff import record_diffs

@@ -8,17 +8,16 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from leadsync.chunks import Selection
 from leadsync.cli.main_task import run_async
 from leadsync.cli.offline_plan import offline_plan
 from leadsync.cli.options import check_found, format_option, project_options, selection_options
 from leadsync.cli.output import ProgressBar, print_document, print_json, print_lines
 from leadsync.config.loader import Project
-from leadsync.pipeline import Pipeline
 from leadsync.report.plan_html import plan_html
 from leadsync.report.plan_json import plan_json
 from leadsync.report.plan_markdown import plan_markdown
 from leadsync.report.plan_text import plan_lines
+from leadsync.selection import Selection
 from leadsync.sync.results import Plan
 
 THERE_ARE_CHANGES = 2
@@ -98,6 +97,8 @@ async def _plan(
     source: str | None, limit: int | None, record: str | None, out: str | None, config: str | None
 ) -> tuple[Plan, Project]:
     with ProgressBar("dry-run") as progress:
+        from leadsync.pipeline import Pipeline  # noqa: PLC0415 - offline nothing of it is needed
+
         async with Pipeline.from_file(config, listener=progress) as pipeline:
             plan = await pipeline.plan(source, limit=limit, record=record, out=out)
             return plan, pipeline.project

@@ -7,10 +7,10 @@ import click
 from leadsync.amocrm.catalogue import ENTITIES, Catalogue
 from leadsync.amocrm.entities import EntityType
 from leadsync.cli.field_search import FieldSearch
-from leadsync.cli.logins import open_project
 from leadsync.cli.main_task import run_async
 from leadsync.cli.options import format_option, project_options
 from leadsync.cli.output import error_console, print_json
+from leadsync.cli.projects import open_project
 from leadsync.cli.tables import print_listings
 from leadsync.config.loader import Project
 from leadsync.events import ignore

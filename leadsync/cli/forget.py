@@ -10,10 +10,10 @@ from typing import Any
 import click
 from rich.text import Text
 
-from leadsync.cli.logins import open_project
 from leadsync.cli.main_task import run_async
 from leadsync.cli.options import format_option, project_options
 from leadsync.cli.output import error_console, print_json, print_lines
+from leadsync.cli.projects import open_project
 from leadsync.config.loader import Project
 from leadsync.events import ignore
 from leadsync.forgetting.asked import Asked

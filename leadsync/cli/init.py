@@ -22,6 +22,7 @@ from leadsync.cli.main_task import run_async
 from leadsync.cli.options import log_options
 from leadsync.cli.output import error_console, print_lines
 from leadsync.config.loader import Project
+from leadsync.config.models import SANDBOX
 from leadsync.errors import AuthorizationRequired, ConfigurationError, LeadsyncError
 from leadsync.events import ignore
 from leadsync.newproject.draft import draft_project
@@ -29,7 +30,7 @@ from leadsync.newproject.files import existing, explained, keep_copies, project_
 from leadsync.newproject.found_talks import NOTHING_FOUND, FoundTalks, look_for_talks
 from leadsync.newproject.project_file import INBOX, USUAL_MATCH, ProjectFacts, SourceType, fitted
 from leadsync.newproject.yaml_text import literal
-from leadsync.project import SANDBOX, Connections, connect
+from leadsync.project import Connections, connect
 from leadsync.settings import variables
 from leadsync.sync.account_names import read_catalogue
 

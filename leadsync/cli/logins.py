@@ -9,7 +9,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
 import click
@@ -17,9 +16,10 @@ import orjson
 from pydantic import SecretStr
 
 from leadsync.amocrm.oauth import LOGIN
-from leadsync.config.loader import Project, load_project
+from leadsync.config.loader import Project
+from leadsync.config.models import SANDBOX
 from leadsync.errors import AuthorizationRequired, ConfigurationError
-from leadsync.project import SANDBOX, Connections
+from leadsync.project import Connections
 
 INTEGRATION = ("AMOCRM_CLIENT_ID", "AMOCRM_CLIENT_SECRET", "AMOCRM_REDIRECT_URI")
 """What a login by OAuth takes from the environment."""
@@ -65,11 +65,6 @@ class Login:
         if self.way is Way.INTEGRATION:
             return self.refresh_until or self.access_until
         return self.access_until
-
-
-def open_project(config: str | None) -> Project:
-    """The project that `--config` names, or the one found without it. Raises ConfigurationError."""
-    return load_project(Path(config) if config else None)
 
 
 def way_of(project: Project) -> Way:

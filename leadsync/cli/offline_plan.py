@@ -11,22 +11,21 @@ from zoneinfo import ZoneInfo
 
 from rich.text import Text
 
-from leadsync.chunks import Selection
-from leadsync.cli.logins import open_project
 from leadsync.cli.output import ProgressBar, console, print_document, print_lines
 from leadsync.cli.pieces import dumped, print_pieces
+from leadsync.cli.projects import open_project
 from leadsync.config.loader import Project
 from leadsync.events import RecordsDone
 from leadsync.mapping.missing_keys import MissingKeys
 from leadsync.offline import AS_IF_NEW, OfflineRecord, open_offline
-from leadsync.planning import MOST_ROWS
 from leadsync.report import words
 from leadsync.report.line import Line
 from leadsync.report.plan_html import plan_html
 from leadsync.report.plan_json import change_json, plan_json
 from leadsync.report.plan_markdown import plan_markdown
 from leadsync.report.plan_text import Told, change_lines, refused_lines
-from leadsync.sync.results import Plan
+from leadsync.selection import Selection
+from leadsync.sync.results import MOST_ROWS, Plan
 
 PAGE = 200
 """Records that are printed at a time."""

@@ -8,10 +8,10 @@ import click
 
 from leadsync.amocrm.catalogue import Catalogue
 from leadsync.cli.checks import IMPATIENT
-from leadsync.cli.logins import open_project
 from leadsync.cli.main_task import run_async
 from leadsync.cli.options import project_options
 from leadsync.cli.output import error_console, print_json
+from leadsync.cli.projects import open_project
 from leadsync.config.loader import Project, find_project
 from leadsync.config.schema import mapping_schema, project_schema
 from leadsync.errors import ConfigurationError, LeadsyncError

@@ -14,9 +14,9 @@ import uvicorn
 from fastapi import FastAPI
 
 from leadsync.cli.endings import Terminated
-from leadsync.cli.logins import open_project
 from leadsync.cli.main_task import run_async
 from leadsync.cli.options import project_options
+from leadsync.cli.projects import open_project
 from leadsync.config.loader import Project
 from leadsync.errors import ConfigurationError, LeadsyncError
 from leadsync.settings import is_loopback

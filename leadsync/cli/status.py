@@ -6,10 +6,11 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from leadsync.cli.logins import login_of, open_project, verdict
+from leadsync.cli.logins import login_of, verdict
 from leadsync.cli.main_task import run_async
 from leadsync.cli.options import format_option, project_options
 from leadsync.cli.output import print_json, print_lines
+from leadsync.cli.projects import open_project
 from leadsync.cli.status_lines import Status, status_json, status_lines
 from leadsync.config.loader import Project
 from leadsync.events import ignore

@@ -12,10 +12,10 @@ from rich.text import Text
 
 from leadsync.cli.benches import MappingBench, benches_of, chosen
 from leadsync.cli.differences import difference_json, difference_lines
-from leadsync.cli.logins import open_project
 from leadsync.cli.main_task import run_async
 from leadsync.cli.options import format_option, project_options
 from leadsync.cli.output import print_json, print_lines
+from leadsync.cli.projects import open_project
 from leadsync.cli.recording import Recorded, record_case
 from leadsync.config.cases import cases_path, load_cases
 from leadsync.config.loader import Project

@@ -23,6 +23,9 @@ from pydantic_core import PydanticCustomError
 from leadsync.config.nearest import nearest
 from leadsync.durations import Duration
 
+SANDBOX = "sandbox"
+"""The subdomain that stands for the built-in look-alike."""
+
 WRITTEN_FOR_PEOPLE = "leadsync"
 """The type of an error whose message is already a sentence; its context may hold a `nearest` valid value."""
 

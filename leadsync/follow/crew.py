@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, Self
 
-from leadsync.chunks import EVERYTHING, open_source
+from leadsync.chunks import open_source
 from leadsync.follow.bringing import Bringing
 from leadsync.follow.feed import Feed
 from leadsync.follow.pace import Pace
@@ -17,6 +17,7 @@ from leadsync.intake import send_condition
 from leadsync.lanes import MOST
 from leadsync.pipeline import Pipeline
 from leadsync.safety import Limits, check_safety
+from leadsync.selection import EVERYTHING
 from leadsync.state.seen import Seen
 from leadsync.sync.results import RunReport
 from leadsync.tasks import end_tasks

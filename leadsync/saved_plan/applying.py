@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from leadsync.chunks import Chunk, Selection, read_whole
+from leadsync.chunks import Chunk, read_whole
 from leadsync.config.reading import shown_path
 from leadsync.done import Done
 from leadsync.errors import StartRefused
@@ -15,6 +15,7 @@ from leadsync.project import Connections
 from leadsync.saved_plan.document import SavedPlan, file_digests, talk_digest
 from leadsync.saved_plan.files import read_plan
 from leadsync.saved_plan.moved import Now, moved
+from leadsync.selection import Selection
 from leadsync.state.links import Link, load_links
 from leadsync.steps import Steps
 from leadsync.sync.changes import RecordPlan, contact_ref, lead_ref

@@ -9,11 +9,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from leadsync.chunks import Chunk, Selection
+from leadsync.chunks import Chunk
 from leadsync.config.loader import Project
 from leadsync.report.plan_json import change_json, kept_json
 from leadsync.saved_plan.document import FORMAT, KIND, file_digests, talk_digest
 from leadsync.saved_plan.files import check_target, write_plan
+from leadsync.selection import Selection
 from leadsync.sync.results import Plan
 
 

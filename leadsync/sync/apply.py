@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -13,32 +12,16 @@ from leadsync.state.facts import Fact
 from leadsync.state.journal import JournalItem
 from leadsync.state.links import contact_of, key_of, leads_hash
 from leadsync.state.refused import RefusedItem
+from leadsync.sync.applied import Applied
 from leadsync.sync.batch_sizes import BatchSizes
 from leadsync.sync.changes import RecordPlan, Route, Step, contact_ref, is_ref
 from leadsync.sync.flow import Flow
+from leadsync.sync.not_accepted import NotAccepted
 from leadsync.sync.payload import content
-from leadsync.sync.send import NotAccepted, Sender
+from leadsync.sync.send import Sender
 
 AT_ONCE = 4
 """Batches of one route under way at a time."""
-
-
-@dataclass(slots=True)
-class Applied:
-    """What became of one record. `refused` holds the items that did not go through, or could not be tried."""
-
-    plan: RecordPlan
-    lead_id: int | None = None
-    contact_id: int | None = None
-    accepted: list[Step] = field(default_factory=list)
-    refused: list[NotAccepted] = field(default_factory=list)
-
-    def after(self, earlier: Applied) -> Applied:
-        """The same record's result, after an earlier try of which only a part went through."""
-        plan, joined = self.plan, earlier.plan.joined
-        if joined is not None and joined.lead == self.lead_id:
-            plan = replace(plan, joined=joined, outcome="update")
-        return replace(self, plan=plan, accepted=[*earlier.accepted, *self.accepted])
 
 
 class Applier:

@@ -9,8 +9,8 @@ from leadsync.errors import Remedy
 from leadsync.state.refused import RefusedItem
 from leadsync.sync.apply import bind
 from leadsync.sync.changes import RecordPlan, Route, Step, contact_ref, lead_ref
+from leadsync.sync.not_accepted import NotAccepted
 from leadsync.sync.payload import content
-from leadsync.sync.send import NotAccepted
 
 UNKNOWN_ID = 0
 """Stands for the id of what a run will create; nothing that amoCRM holds has it."""

@@ -11,32 +11,20 @@ from redis.asyncio import Redis
 
 from leadsync.amocrm import AmoCRMClient
 from leadsync.amocrm.catalogue import Catalogue
-from leadsync.mapping.desired import Desired
-from leadsync.state.links import Link, link_hash, load_wrote
+from leadsync.state.links import link_hash, load_wrote
 from leadsync.state.namespace import Namespace
 from leadsync.sync.changes import Outcome, RecordPlan, Step, contact_ref, lead_ref
 from leadsync.sync.compare import Current
+from leadsync.sync.mapped import Mapped
 from leadsync.sync.match import Matcher
 from leadsync.sync.people import Member, Person
 from leadsync.sync.plan_contact import plan_known_contact, plan_new_contact
 from leadsync.sync.plan_lead import LeadMember, plan_link
 from leadsync.sync.plan_note import plan_note
 from leadsync.sync.planned import Planned
-from leadsync.sync.resolve import Resolver, WantedContact, WantedLead
+from leadsync.sync.resolve import WantedContact, WantedLead
 from leadsync.sync.shared_leads import SharedLeads, is_returned
 from leadsync.tasks import in_breaths
-
-
-@dataclass(frozen=True, slots=True)
-class Mapped:
-    """A record on its way to a plan: what it wants, what we remember, and what will be noted once its note is in."""
-
-    key: str
-    place: str
-    desired: Desired
-    noted: str
-    link: Link
-    resolver: Resolver
 
 
 @dataclass(frozen=True, slots=True)

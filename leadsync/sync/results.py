@@ -10,7 +10,10 @@ from typing import Any
 from leadsync.errors import Remedy
 from leadsync.events import Event, RequestFinished
 from leadsync.sync.changes import Change, Joined, Kept, Outcome, Route
-from leadsync.sync.send import NotAccepted
+from leadsync.sync.not_accepted import NotAccepted
+
+MOST_ROWS = 1000
+"""Refused records that a report names; all of them stand in `leadsync failed list`."""
 
 
 @dataclass(frozen=True, slots=True)

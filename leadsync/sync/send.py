@@ -22,7 +22,6 @@ from leadsync.errors import (
     AmoCRMUnknownOutcome,
     AmoCRMValidationError,
     AuthorizationRequired,
-    ItemRefusal,
     Remedy,
 )
 from leadsync.state.claims import Claims
@@ -32,6 +31,7 @@ from leadsync.state.namespace import Namespace
 from leadsync.sync.batch_sizes import BatchSizes
 from leadsync.sync.changes import Route
 from leadsync.sync.flow import Signals, batch_end
+from leadsync.sync.not_accepted import NotAccepted
 from leadsync.sync.recover import Recovery, close_accepted, listed_of
 from leadsync.tasks import end_tasks
 
@@ -54,27 +54,9 @@ OF_THE_ACCOUNT = frozenset({301, 302, 303, 307, 308, 402})
 """Answers that refuse whatever is sent: a wrong address, an account that is not paid. They stop the run too."""
 
 
-MEND = "mend it in the talk, the mapping or the account; after the account, use `leadsync failed retry`"
-
 MULTITEXT = {"PHONE": "phone", "EMAIL": "email"}
 
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, slots=True)
-class NotAccepted:
-    """Why one item did not go through; `field` names the part at fault where amoCRM says so."""
-
-    item: JournalItem
-    reason: str
-    remedy: Remedy
-    field: str | None = None
-    answer: tuple[ItemRefusal, ...] = ()
-
-    @property
-    def do(self) -> str:
-        """What a person can do about it."""
-        return "nothing: it is tried again by itself" if self.remedy is Remedy.WAIT else MEND
 
 
 @dataclass(slots=True)

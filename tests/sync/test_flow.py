@@ -20,12 +20,14 @@ from leadsync.errors import Remedy
 from leadsync.state.journal import JournalItem
 from leadsync.state.links import leads_hash, link_hash
 from leadsync.state.refused import RefusedItem
-from leadsync.sync.apply import Applied, Applier, bind
+from leadsync.sync.applied import Applied
+from leadsync.sync.apply import Applier, bind
 from leadsync.sync.batch_sizes import BatchSizes
 from leadsync.sync.changes import Change, RecordPlan, Route, Step, contact_ref, is_ref, lead_ref
 from leadsync.sync.flow import Signals, batch_end
+from leadsync.sync.not_accepted import NotAccepted
 from leadsync.sync.payload import content
-from leadsync.sync.send import NotAccepted, Sender, Sent
+from leadsync.sync.send import Sender, Sent
 
 KNOWN = 7
 """The id of a contact or a lead that was there before."""
