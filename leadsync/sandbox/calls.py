@@ -57,7 +57,8 @@ class Call:
 class Logged:
     """One request that came in. `status` is None when the connection was dropped; `fault` names the rule's kind.
 
-    `applied` tells whether anything in the account changed; `at` is Unix seconds, `tick` the monotonic clock's.
+    `applied` tells whether anything in the account changed; `at` is Unix seconds, `tick` the monotonic clock's: when it
+    came, where the kernel has `noted` that, else when it was read.
     """
 
     number: int
@@ -70,6 +71,7 @@ class Logged:
     status: int | None = None
     applied: bool = False
     fault: str | None = None
+    noted: bool = False
 
     @property
     def body(self) -> Any:
@@ -96,14 +98,16 @@ class RequestLog:
         self.total = 0
         self._came = asyncio.Event()
 
-    def open(self, call: Call) -> Logged:
-        """A new entry for a request that has just come in."""
+    def open(self, call: Call, came: float | None = None) -> Logged:
+        """A new entry for a request that was just read; `came` is when it came in, as far as the kernel tells."""
         self.total += 1
         self.counts[f"{call.method} {call.path}"] += 1
         entry = Logged(self.total, call.method, call.path, call.raw_query, call.body)
+        if came is not None:
+            entry.tick, entry.noted = came, True
         self._entries.append(entry)
-        came, self._came = self._came, asyncio.Event()
-        came.set()
+        woken, self._came = self._came, asyncio.Event()
+        woken.set()
         return entry
 
     async def reached(self, total: int) -> None:

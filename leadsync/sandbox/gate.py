@@ -49,12 +49,13 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request."""
         call = await _read(scope, receive)
+        came = self._replica.arrivals.taken(scope.get("client"))
         call.largest_page = self._replica.switches.largest_page
         scope[CALL] = call
         if call.path.startswith(CONTROL):
             await self._control(scope, receive, send, call)
             return
-        entry = self._replica.log.open(call)
+        entry = self._replica.log.open(call, came)
         rule = self._replica.faults.strike(call)
         entry.fault = rule.kind if rule else None
         answer = await self._answer(scope, receive, call, entry, rule)
@@ -80,7 +81,7 @@ class Gate:
         """The answer as it stands before it is spoiled; None for no answer at all."""
         replica = self._replica
         is_api = call.path.startswith("/api/")
-        if is_api and (refused := replica.limiter.admit()):
+        if is_api and (refused := replica.limiter.admit(entry.tick)):
             entry.fault = None
             return Answer.of(refused)
         if rule is not None and rule.kind not in AFTER:

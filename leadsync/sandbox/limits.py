@@ -26,14 +26,14 @@ class Limiter:
         self._passed: deque[float] = deque()
         self._refused: deque[float] = deque()
 
-    def admit(self) -> Refused | None:
-        """None to let a request through, else the answer that refuses it whole."""
+    def admit(self, came: float | None = None) -> Refused | None:
+        """None to let a request through that came then (by `ticks`; now), else the answer that refuses it whole."""
         switches = self._switches
         if switches.banned:
             return page(403)
         if not switches.rate:
             return None
-        now = self._ticks()
+        now = self._ticks() if came is None else came
         _forget(self._passed, now - WINDOW)
         if len(self._passed) < max(1, int(switches.rate)):
             self._passed.append(now)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from . import starter
 from .account import Account
+from .arrivals import Arrivals
 from .calls import RequestLog
 from .faults import Faults
 from .limits import Limiter
@@ -29,6 +30,7 @@ class Replica:
     log: RequestLog
     limiter: Limiter
     file: ContentFile
+    arrivals: Arrivals = field(default_factory=Arrivals)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
     @classmethod

@@ -92,7 +92,8 @@ class Sandbox:
         self._state.default_headers = [(b"server", b"nginx")]
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: _Protocol(config=config, server_state=self._state, app_state={}), HOST, self._port
+            lambda: _Protocol(config=config, server_state=self._state, app_state={}),
+            sock=self.replica.arrivals.listen(HOST, self._port),
         )
         self.url = f"http://{HOST}:{self._server.sockets[0].getsockname()[1]}"
 

@@ -92,6 +92,12 @@ def test_a_second_later_there_is_room_again(seconds: float, refused: bool) -> No
     assert (limiter.admit() is not None) is refused
 
 
+def test_what_counts_is_when_a_request_came() -> None:
+    """Requests that came a second apart pass, also when they are read in the same moment."""
+    limiter = Limiter(Switches(rate=1), Clock())
+    assert [limiter.admit(came) is None for came in (64.0, 64.9, 65.0, 65.9, 66.0)] == [True, False, True, False, True]
+
+
 def test_old_refusals_are_forgotten() -> None:
     """Only refusals of the last minute lead to a ban."""
     clock, switches = Clock(), Switches(rate=1, ban_after=2)
