@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from leadsync.sandbox import Sandbox
 from tests.conftest import Valkey
 from tests.follow.following import STREAM
-from tests.follow.killing import beating, live_and_die, most_in_a_second
+from tests.follow.killing import live_and_die, most_in_a_second
 from tests.promises.crowd import Crowd
 from tests.promises.promises import assert_kept
 from tests.world import World
@@ -34,10 +34,12 @@ async def busy_world(redis: Redis, valkey_server: Valkey, tmp_path: Path) -> Asy
 @pytest.mark.timeout(600)
 async def test_three_workers_of_which_one_is_killed_every_five_seconds(busy_world: World, seed: int) -> None:
     """While talks arrive for a minute nothing is doubled, nothing is lost, and no more than seven requests reach the
-    CRM in any second."""
+    CRM's machine in any second, whole, wherever it begins."""
     world, dice = busy_world, random.Random(seed)
     crowd = Crowd.of(TALKS, seed)
-    async with beating() as heart:
-        await live_and_die(world, crowd, dice, seconds=SECONDS, deaths=DEATHS)
+    await live_and_die(world, crowd, dice, seconds=SECONDS, deaths=DEATHS)
     await assert_kept(world, crowd)
-    assert most_in_a_second([one.tick for one in world.sandbox.requests], heart) <= 7
+    requests = list(world.sandbox.requests)
+    if not all(one.noted for one in requests):
+        pytest.skip("this kernel does not tell when a request came, and one that is read late is counted late")
+    assert most_in_a_second([one.tick for one in requests]) <= 7
