@@ -57,10 +57,13 @@ class Running:
 
 
 @asynccontextmanager
-async def running(folder: Path, *arguments: str) -> AsyncIterator[Running]:
-    """Start a command in a folder, as a process of its own; it is killed at the end of the block if it still runs."""
+async def running(folder: Path, *arguments: str, program: Sequence[str] = ("-m", "leadsync")) -> AsyncIterator[Running]:
+    """Start a command in a folder, as a process of its own; it is killed at the end of the block if it still runs.
+
+    `program` is what Python is to run.
+    """
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "leadsync", *arguments),
+        *(sys.executable, *program, *arguments),
         cwd=folder,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
