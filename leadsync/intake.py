@@ -219,11 +219,17 @@ def _context(project: Project) -> MapperContext:
 def keepable(record: Any) -> dict[str, Any] | None:
     """A record as plain JSON data, so that it can be shown and tried again; None for what no JSON can hold."""
     try:
-        raw = {**record.extra, **asdict(record)} if isinstance(record, Record) else record
+        raw = _spread(record) if isinstance(record, Record) else record
         plain = orjson.loads(orjson.dumps(raw, default=str, option=orjson.OPT_NON_STR_KEYS))
     except (TypeError, ValueError, RecursionError):
         return None
     return plain if isinstance(plain, dict) else None
+
+
+def _spread(record: Record) -> dict[str, Any]:
+    """A record as the mapping that it would be read from."""
+    known = asdict(record)
+    return {**known.pop("extra"), **known}
 
 
 def account_zone(catalogue: Catalogue, default: ZoneInfo) -> ZoneInfo:
