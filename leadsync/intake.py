@@ -50,7 +50,8 @@ class Taken:
     """A record that was read and is wanted, with its key and how it is mapped; `pushed` is what no source holds.
 
     `mark` is what is remembered of its bytes once it is accepted (state.seen). `came` is when it was pushed or read
-    (unix seconds); `kept` is the name under which it is kept as refused, when it comes from there.
+    (unix seconds); `kept` is the name under which it is kept as refused, when it comes from there. `on_trial`: when it
+    is refused, a part of it is tried next.
     """
 
     key: str
@@ -61,6 +62,7 @@ class Taken:
     mark: bytes = b""
     came: float = field(default_factory=time.time)
     kept: str | None = None
+    on_trial: bool = False
 
 
 class Skipped(Exception):

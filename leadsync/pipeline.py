@@ -136,7 +136,9 @@ class Pipeline:
         self._keeping = Keeping(self.connections.refused, self._steps.named)
         freshness = await self._stack.enter_async_context(Freshness(contacts, self._rebuild))
         self._pushes = await self._stack.enter_async_context(Pushes(self._steps, freshness))
-        self._waiting = await self._stack.enter_async_context(Waiting(self.connections, self._push_kept))
+        self._waiting = await self._stack.enter_async_context(
+            Waiting(self.connections, self._push_kept, self._steps.named)
+        )
 
     @property
     def catalogue(self) -> Catalogue:

@@ -77,7 +77,7 @@ class Planning:
         await self._add([one for one in plans if one.refusal is None])
 
     async def _add(self, plans: Sequence[RecordPlan]) -> None:
-        before = await self._steps.refused.find([one.key for one in plans])
+        before = await self._steps.refused.find([name for one in plans for name in (one.key, one.place)])
         held = self._foreseen.refused(plans, {item.request_id: item for one in before.values() for item in one.items})
         plan, sent = self.plan, list[Step]()
         for one in plans:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from leadsync.done import Done, done_of, refusal, refused_items, refused_of
 from leadsync.events import LeadCreated, RecordRefused, Warned
-from leadsync.held_back import with_held_back
+from leadsync.held_back import is_at_fault, let_go, with_held_back
 from leadsync.intake import Intake, Taken, account_zone, keepable
 from leadsync.mapping.shown_keys import shown_key
 from leadsync.project import Connections
@@ -124,23 +124,37 @@ class Steps:
             mine, others = await self._claimed(taken, [[f"key:{one.key}"] for one in taken])
             if check is not None and others:
                 return [], list(taken)
-            mine, ended = await with_held_back(self.refused, intake, mine, self._zone)
-            # Whoever held these keys before may have died with a batch on the wire: that comes first, here and below.
-            await self._recovery.resume()
-            wishes, failed = await self._wishes.of(intake, mine)
-            people = [[f"person:{key}" for key in wish.contact_keys] for wish in wishes]
-            free, waiting = await self._claimed(wishes, people)
-            if check is not None and waiting:
+            joined = await with_held_back(self.refused, intake, mine, self._zone)
+            done, busy = await self._bring(intake, joined.going, check)
+            if check is not None and busy:
                 return [], list(taken)
-            await self._recovery.resume()
-            by_key = {one.key: one for one in mine}
-            others += [by_key[wish.mapped.key] for wish in waiting]
-            plans = failed + await self._planner.plan(free)
-            if check is not None:
-                await check(plans)
-            return ended + await self._marked(intake, by_key, plans, exactly=check is not None), others
+            while again := joined.again(done):
+                await self._leave_contacts()
+                more, late = await self._bring(intake, again)
+                tried = {one.key for one in again}
+                done, busy = [one for one in done if one.key not in tried] + more, busy + late
+            return joined.ended + done, others + busy
         finally:
             await self._claims.release(self._claims.held)
+
+    async def _bring(
+        self, intake: Intake, taken: Sequence[Taken], check: Check | None = None
+    ) -> tuple[list[Done], list[Taken]]:
+        """Plan and apply records whose keys are claimed; with a `check` none while others hold a person of theirs."""
+        # Whoever held these keys before may have died with a batch on the wire: that comes first, here and below.
+        await self._recovery.resume()
+        wishes, failed = await self._wishes.of(intake, taken)
+        people = [[f"person:{key}" for key in wish.contact_keys] for wish in wishes]
+        free, waiting = await self._claimed(wishes, people)
+        by_key = {one.key: one for one in taken}
+        busy = [by_key[wish.mapped.key] for wish in waiting]
+        if check is not None and busy:
+            return [], busy
+        await self._recovery.resume()
+        plans = failed + await self._planner.plan(free)
+        if check is not None:
+            await check(plans)
+        return await self._marked(intake, by_key, plans, exactly=check is not None), busy
 
     async def finish(self, intake: Intake, taken: Sequence[Taken]) -> list[Done]:
         """Like `sync`, but waits for other workers that are busy with some of the records."""
@@ -203,14 +217,15 @@ class Steps:
         await self._forgive_gone(applied)
         done = [self._done(one) for one in applied]
         done += [refusal(plan.key, plan.place, plan.refusal) for plan in plans if plan.refusal is not None]
-        self.tell(done)
+        trials = {one.key for one in done if is_at_fault(one) and taken[one.key].on_trial}
+        self.tell([one for one in done if one.key not in trials])
         name, now = intake.source.name, time.time()
-        kept = [refused_of(one, name, now) for one in done if one.error is not None]
-        kept += [refused_items(one, name, now) for one in applied if one.refused]
+        kept = [refused_of(one, name, now) for one in done if one.error is not None and one.key not in trials]
+        kept += [refused_items(one, name, now) for one in applied if one.refused and one.plan.key not in trials]
         read = [(one, taken[one.key]) for one in kept]
         await self.refused.keep([replace(one, record=_record_of(of), came=of.came) for one, of in read])
         went = [taken[one.plan.key] for one in applied if not one.refused]
-        await self.refused.drop_older({name: one.came for one in went for name in (one.key, one.place)})
+        await let_go(self.refused, went, self._zone)
         return done
 
     async def _applied(self, intake: Intake, taken: Mapping[str, Taken], plans: Sequence[RecordPlan]) -> list[Applied]:
@@ -219,18 +234,21 @@ class Steps:
         applied = {one.plan.key: one for one in await self._sent(plans)}
         returned = [one.key for one in plans if is_returned(one.key, one.facts)]
         for keys in ([returned] if returned else []) + [[key] for key in torn(applied.values())]:
-            # Who waits for a contact must not hold another, or a lead: that one's holder may wait for ours.
-            await self._claims.release([one for one in self._claims.held if one.startswith(("contact:", "lead:"))])
+            await self._leave_contacts()
             wishes, _ = await self._wishes.of(intake, [taken[key] for key in keys])
             for one in await self._applied(intake, taken, await self._planner.plan(wishes)):
                 applied[one.plan.key] = one.after(applied[one.plan.key])
         return list(applied.values())
 
+    async def _leave_contacts(self) -> None:
+        """Who waits for a contact must not hold another, or a lead: that one's holder may wait for ours."""
+        await self._claims.release([one for one in self._claims.held if one.startswith(("contact:", "lead:"))])
+
     async def _sent(self, plans: Sequence[RecordPlan]) -> list[Applied]:
         redis, names = self._connections.redis, self._connections.names
         await remember(redis, names, [fact for plan in plans for fact in plan.facts])
         self._warn(plans)
-        before = await self.refused.find([plan.key for plan in plans])
+        before = await self.refused.find([name for plan in plans for name in (plan.key, plan.place)])
         items = {item.request_id: item for one in before.values() for item in one.items}
         return await self._applier.apply(plans, items)
 
@@ -280,7 +298,7 @@ class Steps:
         await seen.forget(one.mark for one in done if one.error)
         await seen.keep((one.mark, SKIPPED) for one in done if not one.error)
         await self.refused.keep([refused_of(one, intake.source.name, time.time()) for one in done if one.error])
-        await self.refused.drop([name for one in done if not one.error for name in (one.key, one.place)])
+        await self.refused.drop_given([name for one in done if not one.error for name in (one.key, one.place)])
 
     def _done(self, applied: Applied) -> Done:
         done = done_of(applied)

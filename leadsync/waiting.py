@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
 from leadsync.done import Done
-from leadsync.errors import LeadsyncError, Remedy
+from leadsync.errors import LeadsyncError, Remedy, StateUnavailable
 from leadsync.held_back import is_held_back
 from leadsync.project import Connections
 from leadsync.retrying import Push, bring_kept
 from leadsync.state.claims import Claims
+from leadsync.state.refused import Sealed
 from leadsync.tasks import end_tasks
 
 logger = logging.getLogger("leadsync")
 
+Named = Callable[[str], Mapping[str, str]]
 CLAIM = "waiting"
 """What the process has claimed that brings them in."""
 
@@ -50,14 +52,17 @@ class Looks:
 class Waiting:
     """Looks for records that wait, from the first `wanted` to its end. Use as an async context manager."""
 
-    def __init__(self, connections: Connections, push: Push, looks: Looks | None = None) -> None:
+    def __init__(self, connections: Connections, push: Push, named: Named, looks: Looks | None = None) -> None:
+        """`named` gives what a log line may say of a key."""
         self._refused = connections.refused
         self._push = push
+        self._named = named
         self._looks = looks or Looks()
         self._claims = Claims(connections.redis, connections.names)
         self._task: asyncio.Task[None] | None = None
         self._woken = asyncio.Event()
         self._failures = 0
+        self._told: set[str] = set()
 
     async def __aenter__(self) -> Self:
         return self
@@ -86,11 +91,21 @@ class Waiting:
 
     async def _work(self) -> None:
         while True:
-            with suppress(LeadsyncError):  # Redis is away: whoever pushes is told
+            try:
                 async with self._claims:
                     while True:
                         await self._pause(await self._look())
+            except StateUnavailable:
+                pass  # whoever pushes is told
+            except LeadsyncError as error:
+                self._tell(error.what, "what waits cannot be brought in (%s)", error.what)
             await self._pause(self._looks.idle)
+
+    def _tell(self, what: str, said: str, *parts: str, **named: str) -> None:
+        """Say something in the log, once."""
+        if what not in self._told:
+            self._told.add(what)
+            logger.error(said, *parts, extra=named)
 
     async def _pause(self, seconds: float) -> None:
         with suppress(TimeoutError):
@@ -102,7 +117,7 @@ class Waiting:
         """Bring in what waits; seconds until the next look. Raises StateUnavailable."""
         await self._claims.revive()
         await self._refused.expire()
-        keys = await self._refused.waiting(MOST)
+        keys = await self._readable(await self._refused.waiting(MOST))
         if not keys or not (await self._claims.take([[CLAIM]]))[0]:
             self._failures = 0
             return self._looks.idle
@@ -118,12 +133,20 @@ class Waiting:
             return self._looks.stopped
         return min(self._looks.longest, self._looks.first * 2.0 ** min(self._failures - 1, 10))
 
+    async def _readable(self, keys: Sequence[str]) -> list[str]:
+        """Those of these keys that were not found to be of records which nobody can read, and still are."""
+        found = await self._refused.find([key for key in keys if key in self._told])
+        return [key for key in keys if not isinstance(found.get(key), Sealed)]
+
     async def _bring_all(self, keys: Sequence[str]) -> Remedy | None:
         """Bring records in until all of some are held back; the remedy of that. Raises StateUnavailable."""
         ahead = keys[self._failures // ENOUGH % len(keys)]
         rest = [key for key in keys if key != ahead]
         for part in [[ahead], *(rest[start : start + PART] for start in range(0, len(rest), PART))]:
             found = await self._refused.find(part)
+            for one in (one for one in found.values() if isinstance(one, Sealed)):
+                said = "a record that waits cannot be read: `leadsync failed list` says what to do"
+                self._tell(one.key, said, **self._named(one.key))
             done = await bring_kept(self._refused, self._push, [one for one in found.values() if one.waits])
             held = [one for one in done if is_held_back(one)]
             if held and len(held) == len(done):

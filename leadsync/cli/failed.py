@@ -150,7 +150,7 @@ def _list_lines(refused: Sequence[Refused], zone: ZoneInfo) -> Iterator[Text]:
             remedy = one.remedy
             yield Text(remedy, style="bold")
         line = Text(f"  ✗ {one.key}", style="red").append(f"  {one.field}" if one.field else "", style="bold red")
-        yield line.append(f"  {_when(one, zone)}, tried {one.tries}×", style="dim")
+        yield line.append(f"  {_when(one, zone)}" + (f", tried {one.tries}×" if one.tries else ""), style="dim")
         yield Text(f"      {one.reason}")
         if one.do:
             yield Text(f"      what to do: {one.do}", style="dim")
@@ -170,7 +170,7 @@ def _show_lines(one: Refused, zone: ZoneInfo) -> Iterator[Text]:
         "request": one.request,
         "remedy": one.remedy,
         "what to do": one.do,
-        "tried": f"{one.tries}×, last {_when(one, zone)}",
+        "tried": f"{one.tries}×, last {_when(one, zone)}" if one.tries else "",
     }
     for name, value in rows.items():
         if value:

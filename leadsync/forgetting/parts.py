@@ -21,7 +21,7 @@ from leadsync.state.journal import JournalItem
 from leadsync.state.links import key_of, leads_hash, link_hash, wrote_hash
 from leadsync.state.people import PEOPLE as PEOPLE_HASH
 from leadsync.state.redis import state_errors
-from leadsync.state.refused import Refused, is_pushed
+from leadsync.state.refused import Refused, Sealed
 from leadsync.state.runs import without_rows
 from leadsync.state.seen import mark_of
 
@@ -91,10 +91,13 @@ class Parts:
 
     async def _refused(self) -> None:
         """Refused records by their key or place, and those that name the person somewhere."""
-        keys = self.held.keys | set(self.places)
+        keys, kept = self.held.keys | set(self.places), await self.connections.refused.all()
+        for one in kept:
+            if isinstance(one, Sealed):  # it may be theirs
+                raise one.error()
         found = [
             one.key
-            for one in await self.connections.refused.all()
+            for one in kept
             if not keys.isdisjoint((one.key, one.place, self._key_of(one))) or self.mentions.in_data(asdict(one))
         ]
         fields = [one.encode() for one in found]
@@ -103,13 +106,13 @@ class Parts:
             self.held.add(REFUSED, self._name(beside), "zset", fields, counted=False)
 
     def _key_of(self, refused: Refused) -> str:
-        """The key of a record; of a push that was kept before anybody could give it one, the one that it will have."""
-        if not is_pushed(refused.key) or refused.record is None:
+        """The key of a record; of one that is kept under its place, the one that it will have."""
+        if refused.key != refused.place or refused.record is None:
             return refused.key
         zone = ZoneInfo(self.connections.project.file.defaults.timezone)
         try:
             record = Record.from_mapping(refused.record, zone=zone)
-            return self.intakes.for_record(record).take(record, refused.place).key
+            return self.intakes.for_record(record, refused.source).take(record, refused.place).key
         except Skipped as skipped:
             return str(skipped)
         except RecordError:

@@ -108,7 +108,7 @@ class Applying:
         self, steps: Steps, chunk: Chunk, plans: Sequence[RecordPlan], links: dict[str, Link]
     ) -> Iterable[Now]:
         """The records as they would be handled now, without items that are not sent because amoCRM refused them."""
-        before = await steps.refused.find([one.key for one in plans])
+        before = await steps.refused.find([name for one in plans for name in (one.key, one.place)])
         held = Foreseen().refused(plans, {item.request_id: item for one in before.values() for item in one.items})
         return [
             Now(

@@ -8,72 +8,31 @@ know what is too old and whose turn it is.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import orjson
 from redis.asyncio import Redis
 
-from leadsync.errors import Remedy
+from leadsync.errors import ConfigurationError, Remedy
 from leadsync.merging import merged
 from leadsync.records import UNKNOWN_SOURCE
 from leadsync.sealing import PLAIN, Seal
 from leadsync.state.namespace import Namespace
 from leadsync.state.redis import state_errors
+from leadsync.state.refused_scripts import CHANGE_SAME, DROP_SAME, EXPIRE
 
 DAY = 86_400
 
 KEPT = 90.0 * DAY
 """Seconds after its last try for which a record is kept, where nobody says otherwise."""
 
+SAMPLE = 10
+"""Records by which it is told whether the right key is at hand."""
+
 PUSHED = "push"
 """Where a pushed record comes from, in messages."""
-
-# KEYS: the records, their times, those that wait. ARGV: the time up to which they go. Answers how many went.
-EXPIRE = """
-local old = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ARGV[1])
-local gone = 0
-for _, key in ipairs(old) do
-  gone = gone + redis.call('HDEL', KEYS[1], key)
-  redis.call('ZREM', KEYS[2], key)
-  redis.call('ZREM', KEYS[3], key)
-end
-return gone
-"""
-
-# KEYS: as above. ARGV: keys, each with what is stored there: one that holds something else by now stays.
-DROP_SAME = """
-for index = 1, #ARGV, 2 do
-  if redis.call('HGET', KEYS[1], ARGV[index]) == ARGV[index + 1] then
-    redis.call('HDEL', KEYS[1], ARGV[index])
-    redis.call('ZREM', KEYS[2], ARGV[index])
-    redis.call('ZREM', KEYS[3], ARGV[index])
-  end
-end
-"""
-
-
-# KEYS: as above. ARGV: rows of five: a key, what was found there (empty for nothing), what is to stand there, when it
-# was tried last, and when it came where it waits (empty where it does not). Answers the keys that hold something else.
-CHANGE_SAME = """
-local late = {}
-for index = 1, #ARGV, 5 do
-  local key = ARGV[index]
-  if (redis.call('HGET', KEYS[1], key) or '') ~= ARGV[index + 1] then
-    late[#late + 1] = key
-  else
-    redis.call('HSET', KEYS[1], key, ARGV[index + 2])
-    redis.call('ZADD', KEYS[2], ARGV[index + 3], key)
-    if ARGV[index + 4] == '' then
-      redis.call('ZREM', KEYS[3], key)
-    else
-      redis.call('ZADD', KEYS[3], ARGV[index + 4], key)
-    end
-  end
-end
-return late
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +86,24 @@ class Refused:
         held_back = not Remedy(self.remedy).blames_record and not is_answered
         return held_back and is_pushed(self.place) and self.record is not None
 
+    def holds(self, record: Mapping[str, Any] | None) -> bool:
+        """Whether it says all that a pushed record says."""
+        return record is None or (self.record is not None and merged(record, self.record) == self.record)
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed(Refused):
+    """One that nobody can read: the key that sealed it is not at hand. It stays as it is."""
+
+    @classmethod
+    def of(cls, key: str, at: float, error: ConfigurationError) -> Sealed:
+        """What can be said of it; `error` says why it cannot be opened."""
+        return cls(key, "", "", f"this record cannot be read: {error.what}", error.remedy, None, at, 0, error.do)
+
+    def error(self) -> ConfigurationError:
+        """For whoever needs what it says."""
+        return ConfigurationError(self.reason, where=self.key, do=self.do)
+
 
 Change = Callable[[Refused, Refused | None], Refused | None]
 """What is to be kept of a record, given what is kept under its key; None: nothing changes."""
@@ -148,24 +125,49 @@ def restored(plain: bytes) -> Refused:
     return Refused(**data | {"items": [RefusedItem(**one) for one in data["items"]]})
 
 
-def again(known: Refused, refused: Refused) -> Refused:
-    """A record that is kept once more, with the tries of before, and with what had to wait already.
+def are_apart(known: Refused, one: Refused) -> bool:
+    """Whether a record is not to be kept in the place of one with its key, nor as one with it.
 
-    What came before something that waits is not kept in its place: as if it had been refused first.
+    What a source gives and what is pushed go in by different ways, and a push that waits goes in by itself, whatever is
+    wrong with another one of its talk.
     """
+    if isinstance(known, Sealed):
+        return True
+    if known.since == one.since:
+        return False  # the same, tried once more
+    return is_pushed(known.place) != is_pushed(one.place) or known.waits != one.waits
+
+
+def again(known: Refused, refused: Refused) -> Refused:
+    """A record that is kept once more, with the tries of before; a push with what is kept of its talk already."""
     more = replace(refused, tries=known.tries + 1)
-    if not (known.waits and known.record and refused.record):
+    if not (is_pushed(known.place) and is_pushed(refused.place) and known.record and refused.record):
         return more
-    if known.since > refused.since and not refused.waits:
-        return replace(known, tries=more.tries)
     older, newer = sorted((known, refused), key=lambda one: one.since)
     return replace(more, record=merged(older.record or {}, newer.record or {}), came=newer.since)
+
+
+def kept(one: Refused, known: Refused | None) -> Refused | None:
+    """What is to be kept of a record; under its place where what has its key has to stay apart.
+
+    Where one that nobody can read is in that place, too, its source still holds it; for a push ConfigurationError is
+    raised.
+    """
+    if known is None:
+        return one
+    if are_apart(known, one) and one.key != one.place:
+        return replace(one, key=one.place)
+    if isinstance(known, Sealed):
+        if is_pushed(one.place):
+            raise known.error()
+        return None
+    return again(known, one)
 
 
 class RefusedRecords:
     """The refused records of one account. One whose last try is `keep` seconds ago is there no more.
 
-    What is sealed with a key that is not at hand raises ConfigurationError.
+    One that cannot be opened, for its key is not at hand, is `Sealed` and stays as it is.
     """
 
     def __init__(
@@ -186,14 +188,10 @@ class RefusedRecords:
         self._clock = clock
 
     async def keep(self, refused: Sequence[Refused]) -> None:
-        """Keep records, counting the tries of those already here. Raises StateUnavailable.
+        """Keep records, counting the tries of those already here. Raises StateUnavailable, ConfigurationError.
 
-        A record that waits takes along what waits under its key already: a bot may push each message by itself.
+        A push takes along what is kept of its talk already: a bot may push each message by itself.
         """
-
-        def kept(one: Refused, known: Refused | None) -> Refused:
-            return one if known is None else again(known, one)
-
         await self._change(refused, kept)
 
     async def find(self, keys: Sequence[str]) -> dict[str, Refused]:
@@ -202,21 +200,32 @@ class RefusedRecords:
             return {}
         async with state_errors():
             raw: Any = await self._redis.hmget(self._name, list(keys))
-        return {one.key: one for one in self._opened(raw)}
+        return {one.key: one for one in await self._opened(keys, raw)}
 
     async def all(self) -> list[Refused]:
         """Every refused record, the oldest first. Raises StateUnavailable."""
         async with state_errors():
             raw: Any = await self._redis.hgetall(self._name)
-        return sorted(self._opened(raw.values()), key=lambda one: one.at)
+        return sorted(await self._opened([key.decode() for key in raw], list(raw.values())), key=lambda one: one.at)
 
     async def try_all_again(self, refused: Sequence[Refused]) -> None:
         """Let every item of these records be sent again, even one that amoCRM refused. Raises StateUnavailable."""
 
         def freed(one: Refused, known: Refused | None) -> Refused | None:
-            return None if known is None else replace(known, items=())  # else it went through meanwhile
+            if known is None or isinstance(known, Sealed):  # it went through meanwhile
+                return None
+            return replace(known, items=())
 
         await self._change(refused, freed)
+
+    async def put_right(self, changes: Sequence[tuple[Refused, Refused]]) -> None:
+        """Put records in the place of others, unless these have changed meanwhile. Raises StateUnavailable."""
+        before = {one.key: one for one, _ in changes}
+
+        def right(one: Refused, known: Refused | None) -> Refused | None:
+            return one if known == before[one.key] else None
+
+        await self._change([after for _, after in changes], right)
 
     async def drop(self, keys: Sequence[str]) -> int:
         """Forget records that went through or are given up; how many there were. Raises StateUnavailable."""
@@ -229,17 +238,22 @@ class RefusedRecords:
             dropped, *_ = await pipe.execute()
         return int(dropped)
 
+    async def drop_given(self, keys: Sequence[str]) -> None:
+        """Forget those of these keys that a source gave; what was pushed stays. Raises StateUnavailable."""
+        found = (await self.find(keys)).values()
+        await self.drop([one.key for one in found if not (isinstance(one, Sealed) or is_pushed(one.place))])
+
     async def drop_older(self, times: Mapping[str, float]) -> None:
         """Forget those of these keys that came no later than at their times. Raises StateUnavailable."""
         if not times:
             return
         async with state_errors():
             raw: Any = await self._redis.hmget(self._name, list(times))
-        pairs = [(key, one) for key, one in zip(times, raw, strict=True) if one]
-        older = [pair for pair in pairs if restored(self._seal.open(pair[1])).since <= times[pair[0]]]
-        if older:
+        stored = dict(zip(times, raw, strict=True))
+        found = [one for one in await self._opened(list(times), raw) if not isinstance(one, Sealed)]
+        parts = [part for one in found if one.since <= times[one.key] for part in (one.key, stored[one.key])]
+        if parts:
             async with state_errors():
-                parts = [part for pair in older for part in pair]
                 await self._redis.eval(DROP_SAME, 3, self._name, self._times, self._waiting, *parts)
 
     async def waiting(self, most: int) -> list[str]:
@@ -277,11 +291,19 @@ class RefusedRecords:
         return [f"{gone} {one} dropped: the last try was more than {days} ago (redis.keep_refused)"]
 
     async def check(self) -> None:
-        """Open one of them. Raises ConfigurationError when the key that sealed it is not at hand, StateUnavailable."""
+        """Open some of them. Raises ConfigurationError when the keys of none are at hand, StateUnavailable."""
         async with state_errors():
-            found: Any = await self._redis.hrandfield(self._name, 1, withvalues=True)
-        for raw in found[1:2]:
-            self._seal.open(raw)
+            found: Any = await self._redis.hrandfield(self._name, SAMPLE, withvalues=True)
+        wrong = None
+        for raw in found[1::2]:
+            try:
+                self._seal.open(raw)
+            except ConfigurationError as error:
+                wrong = error
+            else:
+                return
+        if wrong is not None:
+            raise wrong
 
     async def count(self) -> int:
         """How many are kept. Raises StateUnavailable."""
@@ -305,28 +327,51 @@ class RefusedRecords:
         """The time of a last try that is over."""
         return self._clock() - self._keep
 
-    def _opened(self, raw: Iterable[bytes | None]) -> list[Refused]:
-        found = [restored(self._seal.open(one)) for one in raw if one]
+    async def _opened(self, keys: Sequence[str], raw: Sequence[bytes | None]) -> list[Refused]:
+        """What is stored under these keys, as far as it can be read and its time is not over."""
+        found, closed = list[Refused](), dict[str, ConfigurationError]()
+        for key, stored in zip(keys, raw, strict=True):
+            try:
+                found += [restored(self._seal.open(stored))] if stored else []
+            except ConfigurationError as error:
+                closed[key] = error
+        if closed:
+            async with state_errors():
+                times: Any = await self._redis.zmscore(self._times, list(closed))
+            found += [
+                Sealed.of(key, self._clock() if at is None else at, error)
+                for (key, error), at in zip(closed.items(), times, strict=True)
+            ]
         return [one for one in found if one.at > self._until]
 
     async def _change(self, refused: Sequence[Refused], change: Change) -> None:
         """Store what becomes of these and what is kept under their keys; what somebody else has changed meanwhile is
-        looked at again, so that nobody's word is lost."""
-        left = {one.key: one for one in refused}
+        looked at again, so that nobody's word is lost, and so is what has to be kept under another key."""
+        left, closed = list(refused), None
         while left:
+            turn = {one.key: one for one in reversed(left)}
+            left = [one for one in left if turn[one.key] is not one]
             async with state_errors():
-                found: Any = await self._redis.hmget(self._name, list(left))
+                raw: Any = await self._redis.hmget(self._name, list(turn))
+            opened = {one.key: one for one in await self._opened(list(turn), raw)}
             rows: list[Any] = []
-            for one, raw in zip(left.values(), found, strict=True):
-                now = change(one, next(iter(self._opened([raw])), None))
-                if now is not None:
+            for one, stored in zip(turn.values(), raw, strict=True):
+                try:
+                    now = change(one, opened.get(one.key))
+                except ConfigurationError as error:
+                    now, closed = None, error
+                if now is not None and now.key != one.key:
+                    left.append(now)
+                elif now is not None:
                     sealed = self._seal.close(orjson.dumps(asdict(now), default=str))
-                    rows += [now.key, raw or b"", sealed, now.at, now.since if now.waits else ""]
-            if not rows:
-                return
-            async with state_errors():
-                late: Any = await self._redis.eval(CHANGE_SAME, 3, self._name, self._times, self._waiting, *rows)
-            left = {key: left[key] for key in (one.decode() for one in late)}
+                    rows += [now.key, stored or b"", sealed, now.at, now.since if now.waits else ""]
+            late: Any = ()
+            if rows:
+                async with state_errors():
+                    late = await self._redis.eval(CHANGE_SAME, 3, self._name, self._times, self._waiting, *rows)
+            left += [turn[one.decode()] for one in late]
+        if closed is not None:
+            raise closed
 
     async def _learn_times(self) -> None:
         """Read the times of records that were kept when nobody wrote them down."""
@@ -337,9 +382,16 @@ class RefusedRecords:
             if stored == timed:
                 return
             raw: Any = await self._redis.hgetall(self._name)
-        times: dict[Any, float] = {key: restored(self._seal.open(one)).at for key, one in raw.items()}
+        times: dict[Any, float] = {key: self._time_in(one) for key, one in raw.items()}
         async with state_errors(), self._redis.pipeline(transaction=True) as pipe:
             pipe.unlink(self._times)
             if times:
                 pipe.zadd(self._times, times)
             await pipe.execute()
+
+    def _time_in(self, stored: bytes) -> float:
+        """When it was tried last; now for one that cannot be read."""
+        try:
+            return restored(self._seal.open(stored)).at
+        except ConfigurationError:
+            return self._clock()

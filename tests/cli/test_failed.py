@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
+from cryptography.fernet import Fernet
 
 from tests.cli.terminal import run
 from tests.world import MAPPING, World, talk
@@ -85,6 +86,32 @@ async def test_a_pushed_record_is_retried_without_its_bot(world: World) -> None:
     retried = await json_of(world, "failed", "retry")
     assert retried["created"]["leads"] == 1
     assert (await json_of(world, "failed", "list"))["refused"] == []
+
+
+async def test_what_nobody_can_read(world: World) -> None:
+    """A record whose key is lost stands in the list with what to do, and can be dropped; the others are tried again."""
+    old, new = (Fernet.generate_key().decode() for _ in range(2))
+    token = world.sandbox.long_lived_token()
+    await world.store([talk("1", phone="123")])
+    world.settings(AMOCRM_ACCESS_TOKEN=token, LEADSYNC_SECRET_KEY=new)
+    await run(world.folder, "run")
+    await world.store([talk("2", user_name="Евстафий", phone="123")])
+    world.settings(AMOCRM_ACCESS_TOKEN=token, LEADSYNC_SECRET_KEY=f"{old},{new}")
+    await run(world.folder, "run", "--record", "telegram:2")
+    world.settings(AMOCRM_ACCESS_TOKEN=token, LEADSYNC_SECRET_KEY=new)
+    listed = await run(world.folder, "failed", "list")
+    assert listed.code == 0
+    assert "this record cannot be read" in listed.out
+    assert "LEADSYNC_SECRET_KEY" in listed.out
+    assert "leadsync forget --unreadable" in listed.out
+    assert "2 refused: 1 fix the file, 1 fix the record" in listed.out
+    shown = await json_of(world, "failed", "show", "telegram:2")
+    assert (shown["key"], shown["record"]) == ("telegram:2", None)
+    assert (await run(world.folder, "failed", "retry", "telegram:2")).code == 78
+    retried = await run(world.folder, "failed", "retry")
+    assert (retried.code, "1 refused record cannot be read" in retried.out + retried.err) == (3, True)
+    assert (await run(world.folder, "failed", "drop", "telegram:2")).out == "1 dropped\n"
+    assert [one["key"] for one in (await json_of(world, "failed", "list"))["refused"]] == ["telegram:1"]
 
 
 async def test_drop_forgets(world: World) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import pytest
 from cryptography.fernet import Fernet
 from redis.asyncio import Redis
@@ -13,6 +16,7 @@ from leadsync.events import ignore
 from leadsync.project import connect
 from leadsync.sandbox.starter import ADMIN_ID
 from leadsync.sealing import MARK
+from tests.follow.following import until
 from tests.world import NAMES, QUICK, World, talk
 
 OLD, NEW = (Fernet.generate_key().decode() for _ in range(2))
@@ -124,11 +128,57 @@ async def test_without_the_right_key_nothing_begins_and_nothing_is_lost(
         assert (await world.run()).created["leads"] == 1
 
 
-async def test_a_push_with_the_wrong_key_says_so(world: World) -> None:
-    """A service whose Redis was given something sealed by another key answers every push, and raises for none."""
+async def test_a_push_beside_one_that_cannot_be_read(world: World) -> None:
+    """A record that was sealed by a key which is not at hand stays as it is, whatever becomes of pushes of its talk."""
     world.settings(AMOCRM_ACCESS_TOKEN=world.sandbox.long_lived_token(), LEADSYNC_SECRET_KEY=NEW)
     async with world.pipeline() as pipeline:
-        await world.redis.hset(NAMES.name("refused"), "telegram:1", MARK + Fernet(OLD).encrypt(b"{}"))
-        pushed = await pipeline.push(talk("1", phone=PHONE))
-    assert not pushed.success
-    assert "LEADSYNC_SECRET_KEY" in pushed.message
+        closed = MARK + Fernet(OLD).encrypt(b"{}")
+        await world.redis.hset(NAMES.name("refused"), "telegram:1", closed)
+        assert not (await pipeline.push(talk("1", phone="123"))).success
+        kept = await world.redis.hgetall(NAMES.name("refused"))
+        assert (sorted(kept), kept[b"telegram:1"]) == ([b"push:telegram:1", b"telegram:1"], closed)
+        assert (await pipeline.push(talk("1", phone=PHONE))).success
+        assert await world.redis.hgetall(NAMES.name("refused")) == {b"telegram:1": closed}
+
+
+async def test_one_that_cannot_be_read_holds_nobody_up(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """Of what waits everything goes in but what nobody can read, which is told once, by its key and nothing else."""
+    await push_in_trouble(world, NEW, talk("1", phone="+79160000001"))
+    await push_in_trouble(world, f"{OLD},{NEW}", talk("2", user_name=NAME, phone=PHONE))
+    use_token(world, NEW)
+    async with world.pipeline() as pipeline:
+        for number in (1, 3, 4):
+            if number != 1:
+                world.sandbox.faults.add("* /api/* drop_before")
+                assert not (await pipeline.push(talk(str(number), user_name=f"{number}"))).success
+                world.sandbox.faults.clear()
+            pipeline.bring_waiting()
+            await until(partial(only_waits, world, b"telegram:2"))
+    assert len(world.leads()) == 3
+    (told,) = [one for one in caplog.records if "cannot be read" in one.getMessage()]
+    assert (told.levelname, told.__dict__["key"]) == ("ERROR", "telegram:2")
+    assert not any(word in caplog.text for word in (NAME, PHONE, NEW, OLD))
+    use_token(world, f"{NEW},{OLD}")
+    async with world.pipeline() as pipeline:
+        pipeline.bring_waiting()
+        await until(partial(only_waits, world))
+    assert len(world.leads()) == 4
+
+
+async def push_in_trouble(world: World, keys: str, record: dict[str, Any]) -> None:
+    """A bot with these keys that pushes while amoCRM is away."""
+    use_token(world, keys)
+    async with world.pipeline() as pipeline:
+        world.sandbox.faults.add("* /api/* drop_before")
+        assert not (await pipeline.push(record)).success
+    world.sandbox.faults.clear()
+
+
+def use_token(world: World, keys: str) -> None:
+    """Log in by a token, and seal with these keys."""
+    world.settings(AMOCRM_ACCESS_TOKEN=world.sandbox.long_lived_token(), LEADSYNC_SECRET_KEY=keys)
+
+
+async def only_waits(world: World, *keys: bytes) -> bool:
+    """Whether these are the keys of all that is kept."""
+    return sorted(await world.redis.hkeys(NAMES.name("refused"))) == sorted(keys)

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 
 from leadsync.errors import ConfigurationError
 from leadsync.sealing import seal_of
-from leadsync.state.refused import DAY, Refused, RefusedRecords
+from leadsync.state.refused import DAY, Refused, RefusedRecords, Sealed
 from tests.world import NAMES
 
 OURS, OTHER = (seal_of(SecretStr(Fernet.generate_key().decode())) for _ in range(2))
@@ -60,18 +60,55 @@ async def test_what_was_kept_before_the_key_is_read_and_then_sealed(redis: Redis
 
 
 async def test_without_the_key_it_is_said_and_nothing_is_lost(redis: Redis) -> None:
-    """Reading with another key, or with none, raises; counting and dropping need no key."""
+    """With another key, or with none, a record is one that cannot be read, with what to do; it stays as it is."""
     clock = Clock()
     await RefusedRecords(redis, NAMES, OURS, clock=clock).keep([refused("1", clock.now)])
     for seal in (OTHER, seal_of(None)):
         records = RefusedRecords(redis, NAMES, seal, clock=clock)
-        for reading in (records.all(), records.find(["1"]), records.check(), records.keep([refused("1", clock.now)])):
-            with pytest.raises(ConfigurationError):
-                await reading
+        (told,) = await records.all()
+        assert (told, (await records.find(["1"]))["1"]) == (told, told)
+        assert (type(told), told.key, told.at, told.record) == (Sealed, "1", clock.now, None)
+        assert (told.reason.partition(":")[0], told.do is not None) == ("this record cannot be read", True)
+        with pytest.raises(ConfigurationError):
+            await records.check()
+        await records.try_all_again([told])
+        await records.drop_older({"1": clock.now + 1})
+        await records.drop_given(["1"])
         assert await records.count() == 1
-    assert len(await RefusedRecords(redis, NAMES, OURS, clock=clock).all()) == 1
+    assert await RefusedRecords(redis, NAMES, OURS, clock=clock).all() == [replace(refused("1", clock.now), items=[])]
     assert await RefusedRecords(redis, NAMES, OTHER, clock=clock).drop_all() == 1
     assert await redis.keys("*") == []
+
+
+async def test_the_key_of_one_is_enough_to_begin(redis: Redis) -> None:
+    """One record of an old key among others holds nobody up; its time is counted, and it goes when that is over."""
+    clock = Clock()
+    await RefusedRecords(redis, NAMES, OURS, clock=clock).keep([refused("old", clock.now)])
+    records = RefusedRecords(redis, NAMES, OTHER, keep=DAY, clock=clock)
+    clock.now += 1
+    await records.keep([refused("new", clock.now)])
+    await records.check()
+    assert [(one.key, type(one)) for one in await records.all()] == [("old", Sealed), ("new", Refused)]
+    await redis.delete(NAMES.name("refused-at"))  # as before anybody wrote times down
+    assert (await records.expire(), await records.count()) == (0, 2)
+    clock.now += DAY
+    assert (await records.expire(), await records.all()) == (2, [])
+
+
+async def test_nothing_is_kept_in_the_place_of_what_cannot_be_read(redis: Redis) -> None:
+    """A record with the key of one that nobody can read is kept under its place; where that is taken so, too, a push is
+    told and its source holds another one still. The others are kept all the same."""
+    theirs, records = RefusedRecords(redis, NAMES, OTHER, keep=1e12), RefusedRecords(redis, NAMES, OURS, keep=1e12)
+    await theirs.keep([refused("1", 1.0), pushed(1, 1.0), pushed(2, 2.0)])
+    await records.keep([refused("1", 2.0), pushed(1, 2.0)])
+    await theirs.keep([replace(refused("1", 1.0), key="inbox:2"), replace(pushed(2, 2.0), key="push:t:2")])
+    before = await theirs.find(["1", "t:1", "t:2", "push:t:2", "inbox:2"])
+    await records.keep([replace(refused("2", 3.0), key="inbox:2"), refused("3", 3.0)])
+    with pytest.raises(ConfigurationError):
+        await records.keep([pushed(2, 3.0), pushed(3, 3.0)])
+    assert await theirs.find(["1", "t:1", "t:2", "push:t:2", "inbox:2"]) == before
+    readable = {one.key for one in await records.all() if not isinstance(one, Sealed)}
+    assert readable == {"inbox:1", "push:t:1", "3", "t:3"}
 
 
 async def test_who_was_not_tried_for_long_is_dropped(redis: Redis) -> None:
@@ -169,16 +206,55 @@ async def test_pushes_that_are_kept_at_the_same_moment(redis: Redis) -> None:
     assert await several[0].waiting(10) == ["t:1"]
 
 
-async def test_an_earlier_refusal_replaces_nothing_that_waits(redis: Redis) -> None:
-    """A push that is refused late leaves alone what came after it; a later one takes along what waited before it."""
+async def test_what_is_refused_stays_beside_what_waits(redis: Redis) -> None:
+    """A push that waits goes in by itself whatever is wrong with another of its talk; those that are refused add up."""
+    waits, wrong = (
+        pushed(1, 20.0, messages=["two"]),
+        replace(pushed(1, 10.0, messages=["one"]), remedy="fix the record"),
+    )
+    for first, second, third in ((waits, wrong, "push:t:1"), (wrong, waits, "t:1")):
+        records = RefusedRecords(redis, NAMES, keep=1e12)
+        await records.keep([first])
+        await records.keep([second])
+        await records.keep([replace(pushed(1, 30.0, messages=["three"]), remedy="fix the record")])
+        found = await records.find(["t:1", "push:t:1"])
+        assert sorted(one.record["messages"] for one in found.values() if one.record) == [["one", "three"], ["two"]]
+        assert (found[third].waits, found[third].tries, found[third].came) == (False, 2, 30.0)
+        assert await records.waiting(10) == [next(key for key in found if key != third)]
+        await records.drop_all()
+
+
+async def test_a_source_and_a_push_stay_apart(redis: Redis) -> None:
+    """What a source gave and what was pushed are kept beside each other, whichever was first; each can be dropped."""
+    given = replace(refused("t:1", 20.0), source="talks", place="dialog:1")
+    for order in ((given, pushed(1, 10.0)), (pushed(1, 10.0), given)):
+        records = RefusedRecords(redis, NAMES, keep=1e12)
+        for one in order:
+            await records.keep([one])
+            await records.keep([one])
+        assert {(one.place, one.tries) for one in await records.all()} == {("dialog:1", 2), ("push:t:1", 2)}
+        await records.drop_given(["t:1", "dialog:1", "push:t:1"])
+        assert [one.place for one in await records.all()] == ["push:t:1"]
+        await records.drop_all()
+
+
+async def test_a_try_that_ends_otherwise_takes_its_place(redis: Redis) -> None:
+    """The same push that waited and is refused now, or the other way round, is kept once."""
     records = RefusedRecords(redis, NAMES, keep=1e12)
-    await records.keep([pushed(1, 20.0, messages=["two"])])
-    await records.keep([replace(pushed(1, 10.0, messages=["one"]), remedy="fix the record")])
-    (kept,) = await records.all()
-    assert (kept.record, kept.waits, kept.tries) == ({"id": "1", "messages": ["two"]}, True, 2)
-    await records.keep([replace(pushed(1, 30.0, messages=["three"]), remedy="fix the record")])
-    (kept,) = await records.all()
-    assert (kept.record, kept.waits, kept.tries) == ({"id": "1", "messages": ["two", "three"]}, False, 3)
+    for remedy, waiting in (("wait", ["t:1"]), ("fix the record", []), ("log in", ["t:1"])):
+        await records.keep([replace(pushed(1, 10.0), remedy=remedy)])
+        assert (len(await records.all()), await records.waiting(10)) == (1, waiting)
+
+
+async def test_what_has_changed_is_not_put_right(redis: Redis) -> None:
+    """A record takes the place of another only as long as that is what was looked at."""
+    records = RefusedRecords(redis, NAMES, keep=1e12)
+    await records.keep([pushed(1, 10.0), pushed(2, 10.0)])
+    found = await records.find(["t:1", "t:2"])
+    await records.keep([pushed(1, 20.0, messages=["later"])])
+    await records.put_right([(one, replace(one, record={"id": "x"})) for one in found.values()])
+    now = {one.key: one.record for one in await records.all()}
+    assert now == {"t:1": {"id": "1", "messages": ["later"]}, "t:2": {"id": "x"}}
 
 
 async def test_what_went_through_meanwhile_is_not_tried_again(redis: Redis) -> None:

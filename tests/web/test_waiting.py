@@ -168,6 +168,22 @@ async def test_one_that_is_refused_holds_nobody_up(world: World, stranger: httpx
     assert named(world) == LEAD_NAMES[:2]
 
 
+async def test_a_run_brings_its_talk_in_meanwhile(world: World, stranger: httpx.AsyncClient) -> None:
+    """What was pushed and has to wait for a login goes in after it, though a run with a token had its talk before: its
+    message is noted, and what the later word of the source says stays."""
+    message = {"role": "user", "text": "по телефону"}
+    await push_all(stranger, [{"id": "1", "messages": [message], "budget": 100, "phone": "+79161234567"}])
+    world.settings(AMOCRM_ACCESS_TOKEN=world.sandbox.long_lived_token())
+    await world.store([talk("1", "Здравствуйте", budget=200)])
+    assert (await world.run()).created == {"leads": 1, "notes": 1}
+    assert len(await world.refused()) == 1
+    await world.log_in()
+    await nothing_waits(world)
+    ((lead,), (contact,)) = world.leads(), world.contacts()
+    assert (lead["price"], lead["contacts"]) == (200, [contact["id"]])
+    assert [text for _, text in world.notes()] == ["user: Здравствуйте", "user: по телефону"]
+
+
 async def test_who_comes_next_goes_on(world: World) -> None:
     """What waits outlives its service: the next one brings it in, without a push or a question."""
     async with bot(world) as client:
