@@ -45,7 +45,7 @@ class Joined:
         """The first of some tries; the others are for when it is refused."""
         first, *less = tries
         self.less[first.key] = less
-        return replace(first, on_trial=bool(less))
+        return replace(first, on_trial=bool(less)) if first.on_trial != bool(less) else first
 
     def again(self, done: Iterable[Done]) -> list[Taken]:
         """What to try in place of those that are at fault."""

@@ -1,8 +1,8 @@
 """Refused records: kept with their reason until they go through, somebody drops them, or their time is over.
 
-`{prefix}refused` holds them by key, as the seal closes them; `{prefix}refused-at` says of each key when it was tried
-last, and `{prefix}waiting` of those that go in by themselves later when they came, so that nothing has to be opened to
-know what is too old and whose turn it is.
+`{prefix}refused` holds them by key, as the seal closes them, or by place where another of the key has to stay apart;
+`{prefix}refused-at` says of each when it was tried last, and `{prefix}waiting` of those that go in by themselves later
+when they came, so that nothing has to be opened to know what is too old and whose turn it is.
 """
 
 from __future__ import annotations
