@@ -3,6 +3,7 @@ wrong with it keeps anything else from going in."""
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 from leadsync.sync.results import PushResult
@@ -40,7 +41,7 @@ async def bring_waiting(world: World) -> None:
 
     async with world.pipeline() as pipeline:
         pipeline.bring_waiting()
-        await until(nothing_waits)
+        await until(nothing_waits, 60)
 
 
 def noted(world: World) -> list[str]:
@@ -171,3 +172,69 @@ async def test_what_amocrm_refused_goes_along_too(world: World) -> None:
     assert [one.success for one in await push(world, part("три"))] == [True]
     assert sorted(noted(world)) == sorted(["раз", "два", "три"])
     assert await world.refused() == []
+
+
+HISTORIES, STEPS = 5, 8
+
+
+async def test_whatever_happens_every_message_is_noted_once(world: World, seed: int) -> None:
+    """Pushes of one talk with right and wrong phones, in and out of trouble, between runs whose source has all that was
+    said or others' messages: with the last push, which says the right phone, all of it is in, and nothing is kept."""
+    dice = random.Random(seed)
+    for number in range(HISTORIES):
+        history = History(world, dice, f"{number}")
+        for _ in range(STEPS):
+            await history.goes_on()
+        await history.ends()
+        assert (sorted(history.noted()), await world.refused()) == (sorted(history.said), []), history.steps
+
+
+class History:
+    """What happens to one talk."""
+
+    def __init__(self, world: World, dice: random.Random, talk_id: str) -> None:
+        self.world, self.dice, self.id = world, dice, talk_id
+        self.said: list[str] = []
+        self.stored: list[str] = []
+        self.stores_all = dice.random() < 0.5
+        self.steps: list[str] = []
+
+    async def goes_on(self) -> None:
+        """One more thing happens."""
+        step = self.dice.choice(("pushed", "pushed", "pushed in trouble", "stored and run", "looked at"))
+        self.steps.append(step)
+        if step == "looked at":
+            await bring_waiting(self.world)
+        elif step == "stored and run":
+            await self._run(self.dice.choice((BAD, GOOD, None)))
+        else:
+            parts = [self._part(self.dice.choice((BAD, GOOD, None, None))) for _ in range(self.dice.randint(1, 2))]
+            self.steps.append(str([one.get("phone") for one in parts]))
+            await (push_in_trouble(self.world, *parts) if step == "pushed in trouble" else push(self.world, *parts))
+
+    async def ends(self) -> None:
+        """The bot gets everything right at last."""
+        await self._run(GOOD)
+        assert (await push(self.world, self._part(GOOD)))[0].success
+        await bring_waiting(self.world)
+
+    async def _run(self, phone: str | None) -> None:
+        self.stored.append(self._says())
+        texts = self.said if self.stores_all else self.stored
+        messages = [{"role": "user", "text": one} for one in texts]
+        await self.world.store([self._talk(phone, messages=messages)])
+        await self.world.run()
+
+    def _part(self, phone: str | None) -> dict[str, Any]:
+        return self._talk(phone, messages=[{"role": "user", "text": self._says()}])
+
+    def _talk(self, phone: str | None, **fields: Any) -> dict[str, Any]:
+        return {"id": self.id, "source": "telegram", **({"phone": phone} if phone else {}), **fields}
+
+    def _says(self) -> str:
+        self.said.append(f"{self.id}-{len(self.said)}-{self.dice.randrange(10**6)}")
+        return self.said[-1]
+
+    def noted(self) -> list[str]:
+        """Its messages in all notes."""
+        return [one for one in noted(self.world) if one.startswith(f"{self.id}-")]
