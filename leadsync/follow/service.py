@@ -12,13 +12,14 @@ from uuid import uuid4
 
 from leadsync.amocrm.retry import RetryPolicy
 from leadsync.config.loader import Project
-from leadsync.errors import AmoCRMAPIError, ConfigurationError, LeadsyncError, StartRefused, StateUnavailable
+from leadsync.errors import AmoCRMAPIError, StateUnavailable
 from leadsync.events import Listener, Warned, ignore
 from leadsync.follow.crew import Crew, Left
 from leadsync.follow.states import Gate, Pauses
 from leadsync.logged import of_run
 from leadsync.pipeline import Pipeline
 from leadsync.project import Listeners
+from leadsync.reloading import Reloading
 from leadsync.safety import Limits
 from leadsync.state.claims import LEASE
 from leadsync.state.redis import state_errors
@@ -80,10 +81,11 @@ class Service:
         self._crew: Crew | None = None
         self._next: tuple[Pipeline, Crew] | None = None
         self._told = asyncio.Event()
-        self._reloading: asyncio.Task[None] | None = None
+        self._reloading = Reloading(self._reload, lambda what: self._listeners(Warned(what)))
 
     def end(self, why: str) -> None:
         """Read no more, finish what is under way, and come to an end."""
+        self._reloading.leave()
         self.gate.drains(why)
         self._told.set()
         if self._crew is not None:
@@ -91,18 +93,19 @@ class Service:
 
     def reload(self) -> None:
         """Read the files again, and go on with them; with the old ones when the new are wrong or cannot be tried."""
-        if self._reloading is None or self._reloading.done():
-            self._reloading = asyncio.create_task(self._reload())
+        self._reloading.ask()
 
     async def run(self) -> RunReport:
         """Follow until `end` is called. Raises ConfigurationError and StartRefused before anything is written."""
         try:
             with of_run(self.report.run_id):
-                await self._live()
+                async with self._reloading:
+                    await self._live()
         except Stopped:
             pass
         finally:
-            await self._leave_reload()
+            if self._next is not None:
+                await self._close(*self._next)
             self._measure()
         return self.report
 
@@ -179,38 +182,19 @@ class Service:
         with suppress(StateUnavailable):
             await pipeline.__aexit__(None, None, None)
 
-    async def _reload(self) -> None:
-        try:
-            opened = await self._open(self._load())
-        except (ConfigurationError, StartRefused) as error:
-            self._say(f"the new files are not used, the old ones stay: {error}")
-        except LeadsyncError as error:
-            self._say(f"the new files cannot be tried now, the old ones stay: {error.what}")
-        else:
-            await self._use(opened)
-
-    async def _use(self, opened: tuple[Pipeline, Crew]) -> None:
+    async def _reload(self) -> Sequence[str]:
         """Go on with the new files: at once, or, while nobody works, with the next try to open."""
-        if self._told.is_set():
-            await self._close(*opened)
-            return
-        self._say("the new files are used from now on")
-        if self._crew is None:
+        opened = await self._open(self._load())
+        if self._told.is_set() or (self._crew is None and self._next is None):
             self._project = opened[0].project
             await self._close(*opened)
-        else:
-            self._next = opened
+            return ()
+        not_begun, self._next = self._next, opened
+        if self._crew is not None:
             self._crew.leave(self._drain)
-
-    async def _leave_reload(self) -> None:
-        if self._reloading is not None:
-            await end_tasks([self._reloading])
-        if self._next is not None:
-            await self._close(*self._next)
-
-    def _say(self, what: str) -> None:
-        logger.warning("%s", what)
-        self._listeners(Warned(what))
+        if not_begun is not None:
+            await self._close(*not_begun)
+        return ()
 
     async def _keep_report(self, pipeline: Pipeline) -> None:
         self._measure()

@@ -9,6 +9,7 @@ import pytest
 
 from leadsync.events import Warned
 from leadsync.state.runs import last_runs
+from leadsync.state.workers import workers_of
 from tests.cli.terminal import run, running
 from tests.follow.following import STREAM, add, following, pending
 from tests.processes import process
@@ -99,6 +100,27 @@ async def test_new_files(world: World) -> None:
         await ear.finished(3)
     assert {one["name"] for one in world.leads()} == {"Новая от Иван", "Новая от Анна"}
     assert len(world.notes()) == 2
+
+
+async def test_new_files_twice(world: World) -> None:
+    """SIGHUP once more while a batch still goes out by the old files: the last ones count, and nothing is left open."""
+    world.write(sources={"talks": STREAM})
+    text = (world.folder / "mapping.yaml").read_text()
+    async with following(world) as (service, ear):
+        await ear.state("working")
+        world.sandbox.faults.add("POST /api/v4/leads late seconds=1 nth=1")
+        await add(world.redis, talk("1"))
+        while not world.requests("POST", "/api/v4/leads"):
+            await world.sandbox.requests.reached(world.sandbox.requests.total + 1)
+        for count, name in enumerate(("Вторая от", "Третья от"), 1):
+            (world.folder / "mapping.yaml").write_text(text.replace("Заявка от", name))
+            service.reload()
+            await ear.hears(Warned, count=count)
+        await ear.finished(1)
+        await add(world.redis, talk("2"))
+        await ear.finished(2)
+    assert [one["name"] for one in world.leads()] == ["Заявка от Иван", "Третья от Иван"]
+    assert await workers_of(world.redis, NAMES) == []
 
 
 async def test_new_files_before_it_could_begin(world: World) -> None:
