@@ -38,6 +38,12 @@ class Opened(Generic[Thing]):
             self._opening.add_done_callback(_looked_at)
         return await asyncio.shield(self._opening)
 
+    @property
+    def there(self) -> Thing | None:
+        """The open thing; None while it is not open."""
+        opening = self._opening
+        return opening.result() if opening is not None and opening.done() and not self._has_failed() else None
+
     def try_again(self) -> None:
         """Forget a failure: what stood in the way may be gone."""
         if self._has_failed():

@@ -183,6 +183,15 @@ class Pipeline:
         """Bring in, in the background, what was pushed and had to wait, now and later; a push begins this, too."""
         self._waiting.wake()
 
+    def leave(self) -> None:
+        """Leave what waits to another pipeline, which takes the place of this one; what is pushed goes in as ever."""
+        self._waiting.leave()
+
+    async def finished(self) -> None:
+        """Return, after `leave`, when nothing is under way that closing would break off."""
+        await self._waiting.finished()
+        await self._pushes.finished()
+
     def _told(self, came: float, done: Done) -> Done:
         """What became of a push, told to whoever listens unless it was held back: it will be tried again."""
         if not is_held_back(done):

@@ -51,6 +51,7 @@ class Pushes:
         self._came = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
         self._under_way = 0
+        self._turn = asyncio.Lock()
         self.is_closed = False
         self._finished = asyncio.Event()
 
@@ -79,6 +80,11 @@ class Pushes:
             self._under_way -= 1
             if not self._under_way:
                 self._finished.set()
+
+    async def finished(self) -> None:
+        """Return when no batch is under way that the end would break off."""
+        async with self._turn:
+            pass
 
     async def _finish(self, seconds: float) -> None:
         if self._under_way:
@@ -115,7 +121,8 @@ class Pushes:
             while not self.is_closed:
                 before = len(waiting)
                 waiting += await self._arrived(pause if waiting else None)
-                put_off = await self._bring_all(waiting)
+                async with self._turn:
+                    put_off = await self._bring_all(waiting)
                 pause = min(LONGEST_WAIT, pause * 1.5) if len(put_off) >= before else FIRST_WAIT
                 waiting = put_off
         finally:

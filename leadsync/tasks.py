@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterable
 from typing import Any, TypeVar
 
 Thing = TypeVar("Thing")
@@ -49,6 +49,16 @@ async def end_tasks(tasks: Collection[asyncio.Task[Any]]) -> None:
     for one in tasks:
         if not one.cancelled():
             one.exception()  # whoever ends a task does not want to hear of it any more
+
+
+async def unless(told: asyncio.Event, work: Coroutine[Any, Any, Thing]) -> asyncio.Task[Thing]:
+    """Some work as a task that has ended: by itself, or cancelled when the event came first."""
+    task, telling = asyncio.create_task(work), asyncio.create_task(told.wait())
+    try:
+        await asyncio.wait((task, telling), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await end_tasks([telling, task])
+    return task
 
 
 async def in_breaths(things: Iterable[Thing]) -> AsyncIterator[Thing]:

@@ -63,6 +63,7 @@ class Waiting:
         self._woken = asyncio.Event()
         self._failures = 0
         self._told: set[str] = set()
+        self._is_leaving = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -72,9 +73,19 @@ class Waiting:
         if self._task is not None:
             await end_tasks([self._task])
 
+    def leave(self) -> None:
+        """Begin with nothing more: others do."""
+        self._is_leaving = True
+        self._woken.set()
+
+    async def finished(self) -> None:
+        """Return when what was begun is brought in; to be called after `leave`."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
     def wanted(self) -> None:
         """Begin to look."""
-        if self._task is None:
+        if self._task is None and not self._is_leaving:
             self._task = asyncio.create_task(self._work())
 
     def wake(self) -> None:
@@ -90,10 +101,10 @@ class Waiting:
             self.wake()
 
     async def _work(self) -> None:
-        while True:
+        while not self._is_leaving:
             try:
                 async with self._claims:
-                    while True:
+                    while not self._is_leaving:
                         await self._pause(await self._look())
             except StateUnavailable:
                 pass  # whoever pushes is told
@@ -108,6 +119,8 @@ class Waiting:
             logger.error(said, *parts, extra=named)
 
     async def _pause(self, seconds: float) -> None:
+        if self._is_leaving:
+            return
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._woken.wait()
@@ -143,6 +156,8 @@ class Waiting:
         ahead = keys[self._failures // ENOUGH % len(keys)]
         rest = [key for key in keys if key != ahead]
         for part in [[ahead], *(rest[start : start + PART] for start in range(0, len(rest), PART))]:
+            if self._is_leaving:
+                break
             found = await self._refused.find(part)
             for one in (one for one in found.values() if isinstance(one, Sealed)):
                 said = "a record that waits cannot be read: `leadsync failed list` says what to do"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
@@ -19,6 +19,7 @@ from leadsync.cli.options import project_options
 from leadsync.cli.projects import open_project
 from leadsync.config.loader import Project
 from leadsync.errors import ConfigurationError, LeadsyncError
+from leadsync.reloading import Reloading
 from leadsync.settings import is_loopback
 from leadsync.web.answering import OK
 from leadsync.web.app import app_of
@@ -58,7 +59,7 @@ def command(host: str, port: int, grace: int, config: str | None) -> None:
     loopback only. The address is printed on stdout once it is listened on.
 
     The first SIGTERM or Ctrl-C stops accepting and finishes what is under way, the second stops at once; what was not
-    finished is remembered.
+    finished is remembered. SIGHUP reads the files again; when they are wrong, the old ones stay.
 
     \b
     Examples:
@@ -67,25 +68,35 @@ def command(host: str, port: int, grace: int, config: str | None) -> None:
       curl -d '{"id": "42", "user_name": "Иван", "phone": "89161234567"}' -H 'Content-Type: application/json' \\
         -H "Authorization: Bearer $LEADSYNC_API_KEY" http://127.0.0.1:8080/api/v1/amocrm/leads
     """
-    project = open_project(config)
-    if project.settings.leadsync_api_key is None and not is_loopback(host):
-        raise ConfigurationError(
-            "without LEADSYNC_API_KEY the service listens on loopback only",
-            where=f"--host {host}",
-            do="set LEADSYNC_API_KEY in the environment or .env (`openssl rand -hex 32` makes one)",
-        )
-    run_async(_serve(project, host, port, grace))
+
+    def load() -> Project:
+        project = open_project(config)
+        if project.settings.leadsync_api_key is None and not is_loopback(host):
+            raise ConfigurationError(
+                "without LEADSYNC_API_KEY the service listens on loopback only",
+                where=f"--host {host}",
+                do="set LEADSYNC_API_KEY in the environment or .env (`openssl rand -hex 32` makes one)",
+            )
+        return project
+
+    run_async(_serve(load, host, port, grace))
 
 
-async def _serve(project: Project, host: str, port: int, grace: int) -> None:
-    listening = _socket(host, port)
-    with listening:
-        async with Service(project, patience=min(PATIENCE, grace * 0.8)) as service:
-            server = _Server(_config(app_of(service), grace), service)
-            with _signals(server):
-                serving = asyncio.create_task(server.serve(sockets=[listening]))
-                await _say_hello(service, listening)
-                await serving
+async def _serve(load: Callable[[], Project], host: str, port: int, grace: int) -> None:
+    service = Service(load(), patience=min(PATIENCE, grace * 0.8))
+
+    async def reload() -> list[str]:
+        return [*await service.reload(load()), *_settings_remarks(service)]
+
+    reloading = Reloading(reload, lambda what: click.echo(f"SIGHUP: {what}", err=True))
+    _on_signals(SIGHUP=reloading.ask)
+    with _socket(host, port) as listening:
+        async with service, reloading:
+            server = _Server(_config(app_of(service), grace), service, reloading)
+            _on_signals(SIGTERM=server.leave, SIGINT=server.leave)
+            serving = asyncio.create_task(server.serve(sockets=[listening]))
+            await _say_hello(service, listening)
+            await serving
             if server.is_hurried:
                 raise Terminated
     click.echo("the service has ended", err=True)
@@ -109,9 +120,10 @@ def _config(app: FastAPI, grace: int) -> uvicorn.Config:
 class _Server(uvicorn.Server):
     """uvicorn without its own signal handlers."""
 
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service, reloading: Reloading) -> None:
         super().__init__(config)
         self._service = service
+        self._reloading = reloading
         self.is_hurried = False
 
     @contextmanager
@@ -124,6 +136,7 @@ class _Server(uvicorn.Server):
             self.is_hurried = True
             self._service.give_up()
             asyncio.get_running_loop().call_later(HURRY, self._break_off)
+        self._reloading.leave()
         self.should_exit = True
 
     def _break_off(self) -> None:
@@ -132,20 +145,13 @@ class _Server(uvicorn.Server):
             task.cancel()
 
 
-@contextmanager
-def _signals(server: _Server) -> Iterator[None]:
-    """While the block runs, SIGTERM and Ctrl-C end the server instead of the command."""
-    loop, numbers = asyncio.get_running_loop(), (signal.SIGTERM, signal.SIGINT)
-    # Windows has no such handlers, and a thread that is not the main one cannot set them.
-    with suppress(NotImplementedError, RuntimeError, ValueError):
-        for number in numbers:
-            loop.add_signal_handler(number, server.leave)
-        loop.add_signal_handler(signal.SIGHUP, _no_reload)
-    yield
-
-
-def _no_reload() -> None:
-    click.echo("SIGHUP: restart the service to use new files; until then the old ones stay", err=True)
+def _on_signals(**handlers: Callable[[], None]) -> None:
+    """Call these from now on, where the signals of their names would have ended the command."""
+    loop = asyncio.get_running_loop()
+    # Windows has no such handlers or no such signal, and a thread that is not the main one cannot set them.
+    with suppress(NotImplementedError, RuntimeError, ValueError, KeyError):
+        for name, handler in handlers.items():
+            loop.add_signal_handler(signal.Signals[name], handler)
 
 
 def _socket(host: str, port: int) -> socket.socket:
@@ -166,12 +172,17 @@ async def _say_hello(service: Service, listening: socket.socket) -> None:
 
 
 async def _remarks(service: Service, address: str) -> list[str]:
+    lines = _settings_remarks(service)
+    redis, amocrm = await service.answering.redis(), await service.answering.amocrm()
+    lines += [f"not ready: {one}" for one in (redis, amocrm) if one != OK]
+    return [*lines, f"serving at {address}; Ctrl-C ends it"]
+
+
+def _settings_remarks(service: Service) -> list[str]:
     lines = []
     if service.project.settings.leadsync_api_key is None:
         lines.append("LEADSYNC_API_KEY is not set: only programs on this machine are answered")
     redirect_uri = service.project.settings.amocrm_redirect_uri
     if redirect_uri and not urlsplit(redirect_uri).path.endswith(f"{PREFIX}/callback"):
         lines.append(f"AMOCRM_REDIRECT_URI does not lead to {PREFIX}/callback: logins cannot end here")
-    redis, amocrm = await service.answering.redis(), await service.answering.amocrm()
-    lines += [f"not ready: {one}" for one in (redis, amocrm) if one != OK]
-    return [*lines, f"serving at {address}; Ctrl-C ends it"]
+    return lines

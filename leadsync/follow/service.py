@@ -25,7 +25,7 @@ from leadsync.state.claims import LEASE
 from leadsync.state.redis import state_errors
 from leadsync.state.runs import keep_run
 from leadsync.sync.results import RequestCounter, RunReport
-from leadsync.tasks import end_tasks
+from leadsync.tasks import unless
 
 logger = logging.getLogger("leadsync.follow")
 
@@ -206,11 +206,7 @@ class Service:
 
     async def _unless_told(self, work: Coroutine[Any, Any, Result]) -> Result:
         """The result of some work, which is broken off when the service is told to end: raises Stopped then."""
-        task, told = asyncio.create_task(work), asyncio.create_task(self._told.wait())
-        try:
-            await asyncio.wait((task, told), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            await end_tasks([told, task])
+        task = await unless(self._told, work)
         if task.cancelled():
             raise Stopped
         return task.result()

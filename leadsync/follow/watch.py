@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Self
 
@@ -57,6 +58,7 @@ class Watch:
     ) -> None:
         await self._stack.__aexit__(kind, error, trace)
 
-    async def _connections(self) -> Connections:
+    @asynccontextmanager
+    async def _connections(self) -> AsyncIterator[Connections]:
         self._redis.try_again()  # who asks has waited already
-        return await self._redis.get()
+        yield await self._redis.get()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
 
 from prometheus_client import CollectorRegistry, GCCollector, Metric, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import choose_encoder
@@ -19,8 +20,8 @@ logger = logging.getLogger("leadsync.seeing")
 PATIENCE = 3.0
 """Seconds in which Redis is asked; Prometheus gives up after 10 where nobody says otherwise."""
 
-Connect = Callable[[], Awaitable[Connections]]
-"""Gives what is open, or opens it. Raises LeadsyncError."""
+Connect = Callable[[], AbstractAsyncContextManager[Connections]]
+"""Gives what is open, or opens it; it stays open in the block. Raises LeadsyncError."""
 
 
 class Metrics:
@@ -39,8 +40,8 @@ class Metrics:
     async def _figures(self) -> Figures | None:
         """What Redis holds; None when it does not answer."""
         try:
-            async with asyncio.timeout(PATIENCE):
-                return await figures_of(await self._connections())
+            async with asyncio.timeout(PATIENCE), self._connections() as connections:
+                return await figures_of(connections)
         except (LeadsyncError, TimeoutError) as error:
             logger.debug("metrics without what Redis holds: %s", type(error).__name__)
             return None

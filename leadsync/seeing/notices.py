@@ -70,9 +70,8 @@ class Notices:
         listener: Listener,
         tries: Tries | None = None,
     ) -> None:
-        self._account = project.file.amocrm.subdomain
-        address = project.settings.leadsync_webhook
-        self._webhook = None if address is None else Webhook(address, tries)
+        self._tries = tries
+        self.use(project)
         self._connections = connections
         self._listener = listener
         self._queue: asyncio.Queue[Change] = asyncio.Queue()
@@ -82,6 +81,12 @@ class Notices:
         self._alone = False
         self._mark = UNKNOWN
         self.farewell = FAREWELL
+
+    def use(self, project: Project) -> None:
+        """Call the webhook of a project from now on, and name its account."""
+        self._account = project.file.amocrm.subdomain
+        address = project.settings.leadsync_webhook
+        self._webhook = None if address is None else Webhook(address, self._tries)
 
     async def __aenter__(self) -> Self:
         self._telling = asyncio.create_task(self._tell_all())
@@ -156,8 +161,7 @@ class Notices:
             on=(LeadsyncError, TimeoutError), attempts=attempts, wait_initial=0.2, wait_max=2.0, wait_jitter=0.2
         ):
             with attempt:
-                async with asyncio.timeout(PATIENCE):
-                    to = await self._connections()
+                async with asyncio.timeout(PATIENCE), self._connections() as to:
                     state, why = change.state, change.why
                     return await move(to.redis, to.names, state, why, calm=State.WORKING, alone=alone)
         raise AssertionError("stamina ends with a result or an error")  # pragma: no cover

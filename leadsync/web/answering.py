@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from leadsync.errors import LeadsyncError
 from leadsync.events import Event, RequestFinished
-from leadsync.pipeline import Pipeline
 from leadsync.project import Connections
 from leadsync.state.redis import state_errors
 from leadsync.web.problems import said
@@ -26,8 +26,8 @@ OK = "ok"
 class Opens(Protocol):
     """Where the open things are had from."""
 
-    async def connections(self) -> Connections: ...
-    async def pipeline(self) -> Pipeline: ...
+    def connections(self) -> AbstractAsyncContextManager[Connections]: ...
+    async def opened(self) -> None: ...
 
 
 class Answering:
@@ -58,7 +58,7 @@ class Answering:
 
     async def amocrm(self) -> str:
         """`ok`, or what is wrong with amoCRM, the login or the project, and what to do."""
-        opened = await _told(self._opens.pipeline, "amoCRM")
+        opened = await _told(self._opens.opened, "amoCRM")
         if opened != OK:
             return opened
         async with self._turn:
@@ -67,12 +67,12 @@ class Answering:
             return self._know(await _told(self._ask_amocrm, "amoCRM"))
 
     async def _ask_redis(self) -> None:
-        connections = await self._opens.connections()
-        async with state_errors():
+        async with self._opens.connections() as connections, state_errors():
             await connections.redis.ping()
 
     async def _ask_amocrm(self) -> None:
-        await (await self._opens.connections()).client.account(())
+        async with self._opens.connections() as connections:
+            await connections.client.account(())
 
 
 async def _told(ask: Callable[[], Awaitable[object]], who: str) -> str:

@@ -81,10 +81,11 @@ class Logins:
 
         Each call gives a new one with its own `state`, good for ten minutes and for one login.
         """
-        connections = await self._service.connections()
-        oauth, states = integration(connections)
+        async with self._service.connections() as connections:
+            oauth, states = integration(connections)
+            address = oauth.login_url(await states.issue())
         response.headers.update(HEADERS)
-        return LoginAddress(auth_url=oauth.login_url(await states.issue()), instructions=_instructions(connections))
+        return LoginAddress(auth_url=address, instructions=_instructions(connections))
 
     async def callback(
         self,
@@ -108,14 +109,14 @@ class Logins:
         return _page(200, DONE, message)
 
     async def _finish(self, answer: dict[str, str]) -> str:
-        connections = await self._service.connections()
-        oauth, states = integration(connections, 400)  # no state of ours can be right
-        _check_account(answer.get("referer"), connections)
-        try:
-            async with asyncio.timeout(self._service.patience):
-                await finish_login(answer, oauth=oauth, states=states)
-        except TimeoutError:
-            raise unavailable("amoCRM did not answer in time; begin the login anew") from None
+        async with self._service.connections() as connections:
+            oauth, states = integration(connections, 400)  # no state of ours can be right
+            _check_account(answer.get("referer"), connections)
+            try:
+                async with asyncio.timeout(self._service.patience):
+                    await finish_login(answer, oauth=oauth, states=states)
+            except TimeoutError:
+                raise unavailable("amoCRM did not answer in time; begin the login anew") from None
         self._service.logged_in()
         return connections.account.name
 

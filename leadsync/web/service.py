@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
@@ -17,13 +17,18 @@ from prometheus_client import CollectorRegistry
 from leadsync.amocrm.retry import RetryPolicy
 from leadsync.amocrm.wire import Timeouts
 from leadsync.config.loader import Project, load_project
-from leadsync.errors import AmoCRMUnavailable, ConfigurationError, LeadsyncError, Remedy, StateUnavailable
+from leadsync.errors import (
+    AmoCRMAPIError,
+    AmoCRMUnavailable,
+    ConfigurationError,
+    LeadsyncError,
+    Remedy,
+    StateUnavailable,
+)
 from leadsync.events import HeldBack, Listener, ignore
 from leadsync.intake import keepable
-from leadsync.logged import RUN_ID
-from leadsync.opened import Opened
-from leadsync.pipeline import Pipeline
-from leadsync.project import Connections, Listeners, connect
+from leadsync.logged import RUN_ID, of_run
+from leadsync.project import Connections, Listeners
 from leadsync.seeing.instruments import Instruments
 from leadsync.seeing.metrics import Metrics, process_registry
 from leadsync.seeing.notices import Notices
@@ -32,6 +37,7 @@ from leadsync.sync.recover import SETTLE
 from leadsync.sync.results import PushResult
 from leadsync.troubles import state_of
 from leadsync.web.answering import PROBE, Answering
+from leadsync.web.edition import Edition, is_elsewhere
 from leadsync.web.guarded import check_key
 from leadsync.web.problems import said, unavailable
 from leadsync.web.recovering import Recovering
@@ -49,10 +55,6 @@ PATIENCE = 25.0
 
 REDIS_PATIENCE = 4.0
 """Seconds more in which Redis has to keep a record."""
-
-ONCE = RetryPolicy(attempts=1)
-QUICK = Timeouts(connect=2.0, total=4.0)
-"""For what a probe asks: the next probe is the retry."""
 
 
 class Service:
@@ -79,28 +81,28 @@ class Service:
         self.metrics = Metrics([self._instruments.registry, metrics or process_registry()], self.connections)
         self._given = project
         self._listener = listener
-        self._retry, self._timeouts, self._settle = retry, timeouts, settle
-        self._project: Project | None = None
+        self._options = {"retry": retry, "timeouts": timeouts, "settle": settle}
+        self._edition: Edition | None = None
+        self._retiring: dict[asyncio.Task[None], Edition] = {}
+        self._reloads = asyncio.Lock()
         self._stack = AsyncExitStack()
         self._pushing: set[asyncio.Task[PushResult]] = set()
-        self._bring_waiting: Callable[[], None] = lambda: None
 
     async def __aenter__(self) -> Self:
         """Open what can be opened. Raises ConfigurationError; trouble that may pass is told by `/ready`."""
-        if self._project is not None:
+        if self._edition is not None:
             raise RuntimeError("this service is open already: use make_router() for another app")
         self._run_id = uuid4().hex[:12]
         RUN_ID.set(self._run_id)  # the tasks that work for everybody are begun here
         given = self._given
-        self._project = project = given if isinstance(given, Project) else load_project(Path(given) if given else None)
+        project = given if isinstance(given, Project) else load_project(Path(given) if given else None)
         self.answering = Answering(self)
         self._listeners = listeners = Listeners(self._listener)
+        self._edition = Edition(project, listeners, self._options)
         self.recovering = Recovering(self._look, listeners)
         self._notices = notices = Notices(project, self.connections, listeners)
         for listener in (self.answering, self._instruments, notices, self.recovering):
             listeners.add(listener)
-        self._connections = Opened(lambda: connect(project, listeners, retry=ONCE, timeouts=QUICK))
-        self._pipeline = Opened(lambda: self._made(project, listeners))
         self._stack.push_async_callback(self._close)
         try:
             await self._stack.enter_async_context(notices)
@@ -115,18 +117,10 @@ class Service:
         """Finish the pushes under way, and close."""
         await self._stack.aclose()
 
-    @asynccontextmanager
-    async def _made(self, project: Project, listener: Listener) -> AsyncIterator[Pipeline]:
-        options: dict[str, Any] = {"retry": self._retry, "timeouts": self._timeouts, "settle": self._settle}
-        async with Pipeline(project, listener=listener, **options) as pipeline:
-            self._bring_waiting = pipeline.bring_waiting
-            pipeline.bring_waiting()
-            yield pipeline
-
     async def _open(self) -> None:
         try:
             async with asyncio.timeout(self.patience):
-                await self._pipeline.get()
+                await self.opened()
         except ConfigurationError:
             raise
         except (LeadsyncError, TimeoutError) as error:
@@ -137,42 +131,99 @@ class Service:
 
     async def _look(self) -> bool:
         """Whether amoCRM answers, and nothing waits to go in. Raises what stands in the way, TimeoutError."""
-        async with asyncio.timeout(PROBE):
-            await self.pipeline()
-            connections = await self.connections()
+        async with asyncio.timeout(PROBE), self.connections() as connections:
+            await self.opened()
             await connections.client.account(())
             return not await connections.refused.waiting(1)
 
     async def _close(self) -> None:
-        await self._pipeline.aclose()
-        await self._connections.aclose()
-        self._project = None
+        edition, self._edition = self._edition, None
+        for one in self._retiring.values():
+            one.hurry()
+        await asyncio.gather(*self._retiring, return_exceptions=True)
+        if edition is not None:
+            await edition.aclose()
+
+    @contextmanager
+    def _now(self) -> Iterator[Edition]:
+        """What is in force now, and open until the end of the block. Raises Fault (503) while nothing is."""
+        if self._edition is None:
+            raise unavailable("the service is not open: include its router in the app that the server runs")
+        with self._edition.used() as edition:
+            yield edition
 
     @property
     def project(self) -> Project:
         """The project. Raises Fault (503) while the service is not open."""
-        if self._project is None:
-            raise unavailable("the service is not open: include its router in the app that the server runs")
-        return self._project
+        with self._now() as edition:
+            return edition.project
 
     def check_key(self, request: Request) -> None:
         """Let a request pass that shows the API key. Raises Fault (401)."""
         check_key(request, self.project.settings.leadsync_api_key)
 
-    async def connections(self) -> Connections:
+    @asynccontextmanager
+    async def connections(self) -> AsyncIterator[Connections]:
         """Redis, and a client for a quick look. Raises StateUnavailable, Fault."""
-        _ = self.project
-        return await self._connections.get()
+        with self._now() as edition:
+            yield await edition.connections()
 
-    async def pipeline(self) -> Pipeline:
-        """What pushes go through. Raises what stands in its way: StateUnavailable, AmoCRMAPIError, Fault."""
-        _ = self.project
-        return await self._pipeline.get()
+    async def opened(self) -> None:
+        """Return once pushes can be taken. Raises what stands in the way: StateUnavailable, AmoCRMAPIError, Fault."""
+        with self._now() as edition:
+            await edition.pipeline()
+
+    async def reload(self, project: Project | None = None) -> list[str]:
+        """Go on with the files as they are now, or with a project; whoever began with the old ones ends with them.
+
+        Returns what a person should know of it. Raises ConfigurationError for files that are wrong, StateUnavailable
+        and AmoCRMAPIError where they cannot be tried now: the old ones stay.
+        """
+        async with self._reloads:
+            with self._now() as old, of_run(self._run_id):
+                new = Edition(project or load_project(old.project.path), self._listeners, self._options)
+                try:
+                    remarks = await self._tried(new, old)
+                except BaseException:
+                    self._retire(new)
+                    raise
+            self._edition = new
+            self._retire(old)
+            self._notices.use(new.project)
+            self._look_again()
+        return remarks
+
+    async def _tried(self, new: Edition, old: Edition) -> list[str]:
+        """Open an edition; where the old one never worked, one that only has to wait for amoCRM is better, too."""
+        remarks = []
+        try:
+            await new.pipeline()
+        except AmoCRMAPIError as error:
+            if old.works:
+                raise
+            self.recovering.failed(error)
+            remarks.append(f"not ready: {said(error)}")
+        if self._edition is not old:
+            raise StateUnavailable("the service is ending")
+        if is_elsewhere(new.project, old.project):
+            remarks.append(
+                "this is another Redis or account: what was pushed and waits in the one of before waits there until "
+                "a service with the old files runs"
+            )
+        return remarks
+
+    def _retire(self, edition: Edition) -> None:
+        retiring = asyncio.create_task(edition.retire())
+        self._retiring[retiring] = edition
+        retiring.add_done_callback(self._retiring.pop)
 
     def logged_in(self) -> None:
         """What waited for a login need not wait until somebody tries again."""
-        self._pipeline.try_again()
-        self._bring_waiting()
+        with self._now() as edition:
+            edition.bring_waiting()
+        self._look_again()
+
+    def _look_again(self) -> None:
         self.answering.forget()
         self.recovering.look_now()
 
@@ -189,46 +240,49 @@ class Service:
         """
         record = {**record, "source": record.get("source") or SOURCE, "id": record.get("id") or uuid4().hex}
         came = time.time()
-        pushing = asyncio.create_task(self._push(record, came))
-        self._pushing.add(pushing)
-        pushing.add_done_callback(self._pushing.discard)
-        try:
-            return await pushing
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            return await self._kept(record, came, StateUnavailable("the service is ending", do="send it again"))
+        with self._now() as edition:
+            pushing = asyncio.create_task(self._push(edition, record, came))
+            self._pushing.add(pushing)
+            pushing.add_done_callback(self._pushing.discard)
+            try:
+                return await pushing
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                ending = StateUnavailable("the service is ending", do="send it again")
+                return await _kept(edition, record, came, ending)
 
-    async def _push(self, record: Mapping[str, Any], came: float) -> PushResult:
+    async def _push(self, edition: Edition, record: Mapping[str, Any], came: float) -> PushResult:
         RUN_ID.set(self._run_id)
         began = time.monotonic()
         try:
             async with asyncio.timeout(self.patience + REDIS_PATIENCE):
                 try:
                     async with asyncio.timeout(self.patience):
-                        pipeline = await self.pipeline()
+                        pipeline = await edition.pipeline()
                 except (LeadsyncError, TimeoutError) as error:
                     if (state := state_of(_trouble(error))) is not None:
                         self._listeners(HeldBack(state, _trouble(error).what))
-                    return await self._kept(record, came, error)
+                    return await _kept(edition, record, came, error)
                 left = self.patience - (time.monotonic() - began)
                 return await pipeline.push(record, patience=max(left, 0.0))
         except TimeoutError:
             return _not_kept("Redis did not answer in time")
 
-    async def _kept(self, record: Mapping[str, Any], came: float, error: Exception) -> PushResult:
-        """Keep a record that no pipeline could take, as a pushed one; it goes in by itself later."""
-        place, reason = pushed_place(record["source"], record["id"]), _reason(error)
-        remedy = error.remedy if isinstance(error, LeadsyncError) else Remedy.WAIT
-        refused = Refused(place, PUSHED, place, reason, remedy, None, time.time(), record=keepable(record), came=came)
-        try:
-            connections = await self.connections()
-            await connections.refused.keep([refused])
-        except LeadsyncError as trouble:
-            return _not_kept(trouble.what)
-        message = f"{reason}; the record is kept and goes in by itself later"
-        return PushResult(False, None, None, message, remedy)
+
+async def _kept(edition: Edition, record: Mapping[str, Any], came: float, error: Exception) -> PushResult:
+    """Keep a record that no pipeline could take, as a pushed one; it goes in by itself later."""
+    place, reason = pushed_place(record["source"], record["id"]), _reason(error)
+    remedy = error.remedy if isinstance(error, LeadsyncError) else Remedy.WAIT
+    refused = Refused(place, PUSHED, place, reason, remedy, None, time.time(), record=keepable(record), came=came)
+    try:
+        connections = await edition.connections()
+        await connections.refused.keep([refused])
+    except LeadsyncError as trouble:
+        return _not_kept(trouble.what)
+    message = f"{reason}; the record is kept and goes in by itself later"
+    return PushResult(False, None, None, message, remedy)
 
 
 def _trouble(error: Exception) -> LeadsyncError:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,7 @@ from leadsync.events import (
     WebhookCalled,
 )
 from leadsync.follow.watch import Watch
+from leadsync.project import Connections
 from leadsync.seeing.instruments import Instruments
 from leadsync.seeing.metrics import Metrics
 from leadsync.troubles import State
@@ -63,9 +66,11 @@ COUNTED: list[tuple[Event, str, float]] = [
 ]
 
 
-async def nowhere() -> None:
+@asynccontextmanager
+async def nowhere() -> AsyncIterator[Connections]:
     """Nobody is asked."""
     raise TimeoutError
+    yield
 
 
 async def counted(*events: Event) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter
@@ -109,11 +110,13 @@ async def test_an_answer_stands_for_a_while() -> None:
     moment, asked = [0.0], []
 
     class Nothing:
+        @asynccontextmanager
         async def connections(self):
             asked.append(moment[0])
             raise TimeoutError
+            yield
 
-        async def pipeline(self):
+        async def opened(self):
             return None
 
     answering = Answering(Nothing(), lambda: moment[0])

@@ -5,39 +5,11 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
-import httpx
-
-from tests.cli.terminal import Ended, Running, run, running
-from tests.web.serving import LEADS, URL, bearer, is_problem, with_key
+from tests.cli.terminal import run
+from tests.web.served import posted, refuses, served
+from tests.web.serving import URL, is_problem, with_key
 from tests.world import World
-
-JSON = {"id": "42", "user_name": "Иван", "phone": "8 916 123-45-67"}
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """A running `leadsync serve`, and a bot that knows its address and its key."""
-
-    command: Running
-    client: httpx.AsyncClient
-
-    async def push(self, **fields: str) -> httpx.Response:
-        return await self.client.post(LEADS, json=JSON | fields)
-
-    async def ended(self, send: signal.Signals = signal.SIGTERM) -> Ended:
-        return await self.command.ended(send)
-
-
-@asynccontextmanager
-async def served(world: World, *options: str) -> AsyncIterator[Service]:
-    async with running(world.folder, "serve", "--port", "0", *options) as command:
-        address = await command.line()
-        async with httpx.AsyncClient(base_url=address, trust_env=False, timeout=30, headers=bearer()) as client:
-            yield Service(command, client)
 
 
 async def test_it_serves_until_sigterm(world: World) -> None:
@@ -69,9 +41,9 @@ async def test_the_first_sigterm_finishes_what_is_under_way(world: World) -> Non
     async with served(world) as service:
         world.sandbox.faults.add("POST /api/v4/leads late seconds=1 nth=1")
         push = asyncio.create_task(service.push())
-        await _posted(world, "/api/v4/leads")
+        await posted(world, "/api/v4/leads")
         service.command.process.send_signal(signal.SIGTERM)
-        await _refuses(service.client)
+        await refuses(service.client)
         assert not push.done()
         answer = await push
         ended = await service.ended(signal.SIGCONT)
@@ -85,9 +57,9 @@ async def test_the_second_sigterm_stops(world: World) -> None:
     async with served(world) as service:
         world.sandbox.faults.add("POST /api/v4/leads late seconds=20 nth=1")
         push = asyncio.create_task(service.push())
-        await _posted(world, "/api/v4/leads")
+        await posted(world, "/api/v4/leads")
         service.command.process.send_signal(signal.SIGTERM)
-        await _refuses(service.client)
+        await refuses(service.client)
         ended = await asyncio.wait_for(service.ended(), 8)
         answer = await push
     assert (answer.status_code, ended.code) == (503, 143)
@@ -106,39 +78,11 @@ async def test_the_grace_is_an_end(world: World) -> None:
     async with served(world, "--grace", "2") as service:
         world.sandbox.faults.add("POST /api/v4/leads late seconds=20 nth=1")
         push = asyncio.create_task(service.push())
-        await _posted(world, "/api/v4/leads")
+        await posted(world, "/api/v4/leads")
         ended = await asyncio.wait_for(service.ended(), 8)
         answer = await push
     assert (answer.status_code, ended.code) == (503, 0)
     assert [one.key for one in await world.refused()] == ["telegram:42"]
-
-
-async def _posted(world: World, path: str) -> None:
-    while not world.requests("POST", path):
-        await world.sandbox.requests.reached(world.sandbox.requests.total + 1)
-
-
-async def _refuses(client: httpx.AsyncClient) -> None:
-    """Wait until nobody new is let in."""
-    host, port = client.base_url.host, client.base_url.port
-    while True:
-        try:
-            _, writer = await asyncio.open_connection(host, port)
-        except ConnectionRefusedError:
-            return
-        except ConnectionResetError:  # it closed just then
-            continue
-        writer.close()
-
-
-async def test_sighup_is_no_end(world: World) -> None:
-    """Somebody who asks it to read its files again is told that it needs a restart; it goes on serving."""
-    with_key(world)
-    async with served(world) as service:
-        service.command.process.send_signal(signal.SIGHUP)
-        await service.command.said("restart the service to use new files")
-        assert (await service.push()).status_code == 200
-        assert (await service.ended()).code == 0
 
 
 async def test_78_without_a_key_for_others(world: World) -> None:
