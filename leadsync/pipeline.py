@@ -14,6 +14,7 @@ from typing import Any, Self
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
+from leadsync.amocrm.ban import Ban
 from leadsync.amocrm.catalogue import Catalogue
 from leadsync.amocrm.retry import RetryPolicy
 from leadsync.amocrm.wire import Timeouts
@@ -71,8 +72,10 @@ class Pipeline:
         retry: RetryPolicy | None = None,
         timeouts: Timeouts | None = None,
         settle: float = SETTLE,
+        ban: Ban | None = None,
     ) -> None:
-        """`settle` is in seconds: how long a lost write may still arrive in the CRM, a property of the CRM.
+        """`settle` is in seconds: how long a lost write may still arrive in the CRM, a property of the CRM. Pipelines
+        that are given a `ban` send nothing while amoCRM blocks the account.
 
         Raises ConfigurationError for mistakes in templates: they are told before anybody is asked anything.
         """
@@ -82,6 +85,7 @@ class Pipeline:
         self._retry = retry
         self._timeouts = timeouts
         self._settle = settle
+        self._ban = ban
         self._stack = AsyncExitStack()
 
     @classmethod
@@ -111,7 +115,7 @@ class Pipeline:
         await self._stack.aclose()
 
     async def _open(self) -> None:
-        connected = connect(self.project, self._listener, retry=self._retry, timeouts=self._timeouts)
+        connected = connect(self.project, self._listener, retry=self._retry, timeouts=self._timeouts, ban=self._ban)
         self.connections: Connections = await self._stack.enter_async_context(connected)
         await self.connections.check_seal()
         self._requests = RequestCounter()

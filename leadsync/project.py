@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 
 from leadsync.amocrm import AmoCRMClient
 from leadsync.amocrm.authorization import LongLivedToken, StoredTokens
+from leadsync.amocrm.ban import Ban
 from leadsync.amocrm.budget import Budget
 from leadsync.amocrm.oauth import OAuthClient
 from leadsync.amocrm.retry import RetryPolicy
@@ -120,7 +121,12 @@ class Connections:
 
 @asynccontextmanager
 async def connect(
-    project: Project, listener: Listener, *, retry: RetryPolicy | None = None, timeouts: Timeouts | None = None
+    project: Project,
+    listener: Listener,
+    *,
+    retry: RetryPolicy | None = None,
+    timeouts: Timeouts | None = None,
+    ban: Ban | None = None,
 ) -> AsyncIterator[Connections]:
     """Open what the project needs; the CRM is not asked yet.
 
@@ -138,7 +144,13 @@ async def connect(
         oauth = await _oauth(project, account, store, budget, listeners, stack)
         auth = LongLivedToken(account.token) if account.token else StoredTokens(oauth) if oauth else _NoLogin()
         client = AmoCRMClient(
-            account.base_url, auth, budget=budget, listener=listeners, retry=retry, timeouts=timeouts or Timeouts()
+            account.base_url,
+            auth,
+            budget=budget,
+            listener=listeners,
+            retry=retry,
+            timeouts=timeouts or Timeouts(),
+            ban=ban,
         )
         await stack.enter_async_context(client)
         states = LoginStates(redis, names.prefix)

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
+from leadsync.amocrm.ban import PAUSE
 from leadsync.done import Done
 from leadsync.errors import LeadsyncError, Remedy, StateUnavailable
 from leadsync.held_back import is_held_back
@@ -46,7 +47,7 @@ class Looks:
     idle: float = 5.0
     first: float = 1.0
     longest: float = 30.0
-    stopped: float = 300.0
+    stopped: float = PAUSE
 
 
 class Waiting:

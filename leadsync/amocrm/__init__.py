@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from leadsync.amocrm.authorization import LongLivedToken as LongLivedToken
     from leadsync.amocrm.authorization import StoredTokens as StoredTokens
+    from leadsync.amocrm.ban import Ban as Ban
     from leadsync.amocrm.budget import Budget as Budget
     from leadsync.amocrm.budget import LocalBudget as LocalBudget
     from leadsync.amocrm.budget import NoBudget as NoBudget
@@ -63,6 +64,7 @@ _HOMES = {
     "AmoCRMUnknownOutcome": "leadsync.errors",
     "AmoCRMValidationError": "leadsync.errors",
     "AuthorizationRequired": "leadsync.errors",
+    "Ban": "leadsync.amocrm.ban",
     "Budget": "leadsync.amocrm.budget",
     "Catalogue": "leadsync.amocrm.catalogue",
     "ComplexResult": "leadsync.amocrm.writing",
@@ -106,6 +108,7 @@ __all__ = [
     "AmoCRMUnknownOutcome",
     "AmoCRMValidationError",
     "AuthorizationRequired",
+    "Ban",
     "Budget",
     "Catalogue",
     "ComplexResult",

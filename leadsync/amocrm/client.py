@@ -10,6 +10,7 @@ from typing import Any, Self
 import httpx
 
 from leadsync.amocrm import reading, writing
+from leadsync.amocrm.ban import Ban
 from leadsync.amocrm.budget import Budget, LocalBudget
 from leadsync.amocrm.entities import (
     Contact,
@@ -51,8 +52,10 @@ class AmoCRMClient:
             lead_id = await amocrm.create_lead(name="…", price=50_000, contact_ids=[contact_id])
 
     `auth` is StoredTokens or LongLivedToken. Clients that share an account share a `budget`; without one this client
-    keeps to `requests_per_second` by itself. Every method raises the errors of `leadsync.errors` below AmoCRMAPIError:
-    AmoCRMUnknownOutcome means that a write may have been applied and must be looked for before it is sent again.
+    keeps to `requests_per_second` by itself. Those that share a `ban` send nothing while amoCRM blocks the account.
+
+    Every method raises the errors of `leadsync.errors` below AmoCRMAPIError: AmoCRMUnknownOutcome means that a write
+    may have been applied and must be looked for before it is sent again.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class AmoCRMClient:
         retry: RetryPolicy | None = None,
         timeouts: Timeouts | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
+        ban: Ban | None = None,
     ) -> None:
         self._guard = WriteGuard()
         http = open_http(
@@ -76,7 +80,7 @@ class AmoCRMClient:
             timeouts=timeouts or Timeouts(),
             transport=transport,
         )
-        self._transport = Transport(http, auth, policy=retry or RetryPolicy(), listener=listener)
+        self._transport = Transport(http, auth, policy=retry or RetryPolicy(), listener=listener, ban=ban)
         self._listener = listener
 
     async def __aenter__(self) -> Self:

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import httpx
 import orjson
 
+from leadsync.amocrm.ban import Ban
 from leadsync.amocrm.failures import answer_of, failure_of_exception
 from leadsync.amocrm.redaction import route_of
 from leadsync.amocrm.retry import RetryPolicy, repeat
@@ -27,10 +28,22 @@ API = "/api/v4"
 
 
 class Transport:
-    """Sends requests through one httpx client (whose transport is a `Wire`) with one kind of authorisation."""
+    """Sends requests through one httpx client (whose transport is a `Wire`) with one kind of authorisation.
 
-    def __init__(self, http: httpx.AsyncClient, auth: httpx.Auth, *, policy: RetryPolicy, listener: Listener) -> None:
+    With a `ban` none is sent while amoCRM blocks the account.
+    """
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        auth: httpx.Auth,
+        *,
+        policy: RetryPolicy,
+        listener: Listener,
+        ban: Ban | None = None,
+    ) -> None:
         self._http = http
+        self._ban = ban or Ban(pause=0.0)  # each request finds out by itself
         self._auth = auth
         self._policy = policy
         self._listener = listener
@@ -48,11 +61,18 @@ class Transport:
 
         Errors of an `expected` class are raised like the others, but are not worth a line at level ERROR.
         """
+        self._ban.check()
         route = route_of(API + path)
         content = None if body is None else _dumped(body)
 
         async def once() -> Any:
-            return await self._once(method, path, route, query, content)
+            try:
+                answer = await self._once(method, path, route, query, content)
+            except AmoCRMAPIError as error:
+                self._ban.heard(error)
+                raise
+            self._ban.heard(None)
+            return answer
 
         try:
             return await repeat(once, method=method, route=route, policy=self._policy, listener=self._listener)

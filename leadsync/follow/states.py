@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from leadsync.amocrm.ban import PAUSE
 from leadsync.errors import AmoCRMAPIError, AmoCRMBanned, LeadsyncError
 from leadsync.events import Event, Listener, RequestFinished, StateChanged
 from leadsync.troubles import State, state_of
@@ -25,7 +26,7 @@ class Pauses:
 
     first: float = 1.0
     longest: float = 30.0
-    banned: float = 300.0
+    banned: float = PAUSE
 
 
 class Gate:

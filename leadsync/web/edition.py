@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Self
 
+from leadsync.amocrm.ban import Ban
 from leadsync.amocrm.retry import RetryPolicy
 from leadsync.amocrm.wire import Timeouts
 from leadsync.config.loader import Project
@@ -33,7 +34,8 @@ class Edition:
 
     def __init__(self, project: Project, listener: Listener, options: Mapping[str, Any]) -> None:
         self.project = project
-        self._connections = Opened(lambda: connect(project, listener, retry=ONCE, timeouts=QUICK))
+        self._ban = ban = Ban()
+        self._connections = Opened(lambda: connect(project, listener, retry=ONCE, timeouts=QUICK, ban=ban))
         self._pipeline = Opened(lambda: self._made(listener, options))
         self._users = 0
         self._unused = asyncio.Event()
@@ -43,7 +45,7 @@ class Edition:
 
     @asynccontextmanager
     async def _made(self, listener: Listener, options: Mapping[str, Any]) -> AsyncIterator[Pipeline]:
-        async with Pipeline(self.project, listener=listener, **options) as pipeline:
+        async with Pipeline(self.project, listener=listener, ban=self._ban, **options) as pipeline:
             if not self._is_old:
                 pipeline.bring_waiting()
             yield pipeline
@@ -78,6 +80,7 @@ class Edition:
 
     def bring_waiting(self) -> None:
         """Bring in what waits, now: what stood in the way may be gone."""
+        self._ban.lift()
         self._pipeline.try_again()
         if (pipeline := self._pipeline.there) is not None:
             pipeline.bring_waiting()

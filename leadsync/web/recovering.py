@@ -12,12 +12,13 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Self
 
+from leadsync.amocrm.ban import PAUSE
 from leadsync.errors import LeadsyncError
 from leadsync.events import Event, HeldBack, Listener, RecordFinished, StateChanged
 from leadsync.tasks import end_tasks
 from leadsync.troubles import State, state_of
 
-FIRST, LONGEST, BANNED = 1.0, 30.0, 300.0
+FIRST, LONGEST, BANNED = 1.0, 30.0, PAUSE
 """Seconds: the first pause, the longest it grows to, and the one after a ban or a missing right."""
 
 STOPPED = (State.BANNED, State.FORBIDDEN)

@@ -12,7 +12,7 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
-from leadsync.web import create_app
+from leadsync.web import Service, create_app, make_router
 from tests.world import QUICK, SETTLE, SHORT, World
 
 KEY = "ключ-of-the-service-4f1d"
@@ -60,6 +60,13 @@ def with_key(world: World, key: str = KEY, **variables: str) -> None:
 def app_for(world: World, **options: Any) -> FastAPI:
     """The app of the world's project."""
     return create_app(world.folder / "leadsync.yaml", **{**PATIENT, **options})
+
+
+def app_around(service: Service) -> FastAPI:
+    """An app that a service is mounted in, which a test can speak to as well."""
+    app = FastAPI()
+    app.include_router(make_router(service))
+    return app
 
 
 @asynccontextmanager

@@ -11,9 +11,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from leadsync.events import RequestFinished
 from leadsync.opened import AGAIN, Opened
+from leadsync.web import Service
 from leadsync.web.answering import FRESH, Answering
 from tests.follow.following import until
-from tests.web.serving import LEADS, app_for, bearer, bot, serving, with_key
+from tests.web.serving import LEADS, PATIENT, app_around, app_for, bearer, bot, serving, with_key
 from tests.world import World
 
 
@@ -76,13 +77,17 @@ async def test_not_ready_without_a_login(world: World) -> None:
 
 async def test_not_ready_while_pushes_are_held_back(world: World) -> None:
     """Where amoCRM answers questions and takes no lead `/ready` says why, until a push goes through."""
-    async with bot(world) as client:
+    with_key(world)
+    service = Service(world.folder / "leadsync.yaml", **PATIENT)
+    async with serving(app_around(service)) as client:
+        client.headers.update(bearer())
         world.sandbox.faults.add("POST /api/v4/leads ban403 times=1")
         assert (await client.post(LEADS, json={"id": "1"})).status_code == 503
         answer = await client.get("/ready")
         assert (answer.status_code, answer.json()["redis"]) == (503, "ok")
         assert "held back" in answer.json()["amocrm"]
         assert "blocked" in answer.json()["amocrm"]
+        service.logged_in()
         assert (await client.post(LEADS, json={"id": "2"})).status_code == 200
         assert (await client.get("/ready")).json()["ready"] is True
 

@@ -259,7 +259,6 @@ TROUBLES = {
     "down": "* /api/* drop_before",
     "failing": "* /api/* 504_before",
     "busy": "* /api/* 429",
-    "banned": "* /api/* ban403",
 }
 
 

@@ -95,9 +95,9 @@ async def test_amocrm_comes_back(world: World, name: str) -> None:
 
 
 async def test_a_push_that_goes_through_ends_the_trouble(world: World) -> None:
-    """After a ban nobody tries for minutes; a push that went through shows that it is over."""
+    """Where a right is missing nobody tries for minutes; a push that went through shows that it is there."""
     async with bot(world) as client:
-        world.sandbox.faults.add("* /api/* ban403")
+        world.sandbox.faults.add("* /api/* forbidden")
         await push_all(client, TALKS[:3])
         await world.sandbox.requests.reached(world.sandbox.requests.total + 1)  # one more look, then none for long
         world.sandbox.faults.clear()
