@@ -21,6 +21,26 @@ from leadsync.state.refused import Refused, RefusedRecords, Sealed, is_pushed, p
 MESSAGES = ("messages", "conversation_history")
 """Parts of a record that add up: what was noted once is known, and not noted again."""
 
+ENOUGH = 2
+"""Talks of which amoCRM took none, one after the other, after which it is not the talks that are to blame."""
+
+
+class Losses:
+    """Pushes whose writes failed again and again though amoCRM answers questions: it is to blame, or the talk."""
+
+    def __init__(self) -> None:
+        self._keys: set[str] = set()
+
+    def heard(self, done: Done) -> str | None:
+        """What became of a push that went out; why amoCRM takes none, once it took none of ENOUGH talks in a row."""
+        if done.outcome in ("create", "update"):
+            self._keys.clear()
+        if not is_held_back(done):
+            return None
+        if len(self._keys) < ENOUGH:
+            self._keys.add(done.key)
+        return done.refused[0].reason if len(self._keys) == ENOUGH else None
+
 
 def is_held_back(done: Done) -> bool:
     """Whether a record failed through no fault of its own, and may go through later as it is."""

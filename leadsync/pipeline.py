@@ -24,7 +24,7 @@ from leadsync.errors import ConfigurationError, LeadsyncError, RecordError, Stat
 from leadsync.events import HeldBack, Listener, RecordFinished, Warned, ignore
 from leadsync.explaining.explanation import Explanation
 from leadsync.explaining.gathering import Gathering
-from leadsync.held_back import is_held_back
+from leadsync.held_back import Losses, is_held_back
 from leadsync.intake import Intake, Skipped, compile_mappings, keepable, keeps_keys, open_intakes
 from leadsync.keeping import Keeping
 from leadsync.lanes import Lanes
@@ -51,7 +51,7 @@ from leadsync.sync.freshness import Freshness
 from leadsync.sync.rebuild import Rebuild, Rebuilt
 from leadsync.sync.recover import SETTLE
 from leadsync.sync.results import Plan, PushResult, RequestCounter, RunReport
-from leadsync.troubles import state_of
+from leadsync.troubles import State, state_of
 from leadsync.waiting import Waiting
 
 logger = logging.getLogger("leadsync")
@@ -86,6 +86,7 @@ class Pipeline:
         self._timeouts = timeouts
         self._settle = settle
         self._ban = ban
+        self._losses = Losses()
         self._stack = AsyncExitStack()
 
     @classmethod
@@ -217,11 +218,14 @@ class Pipeline:
         except RecordError as error:
             return await self._keeping.unread(record, error, came)
         try:
-            return await self._pushes.push(intake, taken, patience)
+            done = await self._pushes.push(intake, taken, patience)
         except LeadsyncError as error:
             if (state := state_of(error)) is not None:
                 self.connections.listeners(HeldBack(state, error.what))
             return await self._keeping.held_back(intake.source.name, taken, error)
+        if (why := self._losses.heard(done)) is not None:
+            self.connections.listeners(HeldBack(State.CRM, why))
+        return done
 
     # A whole source
 

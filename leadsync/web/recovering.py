@@ -21,6 +21,10 @@ from leadsync.troubles import State, state_of
 FIRST, LONGEST, BANNED = 1.0, 30.0, PAUSE
 """Seconds: the first pause, the longest it grows to, and the one after a ban or a missing right."""
 
+LASTING = 180.0
+"""Seconds that a try of what waits may take where amoCRM answers no write: five times until it gives up, and a look
+each time whether it was applied after all."""
+
 STOPPED = (State.BANNED, State.FORBIDDEN)
 
 THROUGH = ("create", "update")
@@ -31,7 +35,8 @@ class Recovering:
     """A listener, and an async context manager. `look` asks amoCRM and raises what stands in the way; it says whether
     nothing that was pushed waits.
 
-    `listener` is told of every change; `pauses` are in seconds: the first, the longest, the one after a ban.
+    `listener` is told of every change; `pauses` are in seconds: the first, the longest, the one after a ban. `lasting`
+    is how long a try of what waits may take.
     """
 
     def __init__(
@@ -39,11 +44,13 @@ class Recovering:
         look: Callable[[], Awaitable[bool]],
         listener: Listener,
         pauses: tuple[float, float, float] = (FIRST, LONGEST, BANNED),
+        lasting: float = LASTING,
     ) -> None:
         self.state: State | None = None
         self._look = look
         self._listener = listener
         self._first, self._longest, self._banned = pauses
+        self._lasting = lasting
         self._pause = 0.0
         self._held_back, self._held_until = "", 0.0
         self._trouble = asyncio.Event()
@@ -59,7 +66,7 @@ class Recovering:
     def __call__(self, event: Event) -> None:
         if isinstance(event, HeldBack):
             state = State(event.state)
-            self._held_back, self._held_until = event.why, time.monotonic() + self._after(state) + self._longest
+            self._held_back, self._held_until = event.why, time.monotonic() + self._after(state) + self._lasting
             self._become(state, event.why)
         elif isinstance(event, RecordFinished) and event.outcome in THROUGH:
             self._pause = 0.0

@@ -61,7 +61,7 @@ async def test_where_nothing_waits_an_answer_is_enough() -> None:
 async def test_one_that_is_stuck_is_not_for_ever_a_trouble() -> None:
     """When what waits was not held back again though it was time, amoCRM's answers count."""
     looks = Looks(waits=True)
-    async with Recovering(looks, looks.hear, (0.01, 0.02, 0.02)) as recovering:
+    async with Recovering(looks, looks.hear, (0.01, 0.02, 0.02), lasting=0.02) as recovering:
         recovering(HeldBack("crm unavailable", "away"))
         await looks.until(states=2)
         assert looks.states == ["crm unavailable", "working"]

@@ -134,6 +134,33 @@ async def test_amocrm_goes_and_comes_back(world: World, receiver: Receiver) -> N
     assert receiver.states == ["crm unavailable", "working"]
 
 
+async def test_amocrm_answers_and_takes_nothing(world: World, receiver: Receiver) -> None:
+    """Where writes fail while reads work that is a state, once and for as long as it lasts, and `/ready` says why."""
+    async with serving(app_for(world)) as client:
+        assert await push(client, "1") == 200
+        world.sandbox.faults.add("POST /api/v4/leads 500_before")
+        assert [await push(client, str(number)) for number in (2, 3, 4)] == [503] * 3
+        assert (await receiver.called(1))["why"].startswith("amoCRM failed (500)")
+        ready = (await client.get("/ready", headers=bearer())).json()
+        assert "it answers, but the last push was held back" in ready["amocrm"]
+        assert (await seen(client))['leadsync_state{state="crm unavailable"}'] == 1
+        world.sandbox.faults.clear()
+        await receiver.called(2)
+    assert receiver.states == ["crm unavailable", "working"]
+
+
+async def test_one_talk_that_is_not_taken(world: World, receiver: Receiver) -> None:
+    """A single talk that amoCRM fails on, however often, is no trouble of all: others go in, and nobody is called."""
+    async with serving(app_for(world)) as client:
+        world.sandbox.faults.add("POST /api/v4/leads 500_before")
+        assert [await push(client, "1") for _ in range(3)] == [503] * 3
+        assert (await client.get("/ready", headers=bearer())).status_code == 200
+        world.sandbox.faults.clear()
+        assert await push(client, "2") == 200
+        assert (await seen(client))['leadsync_state_changes_total{state="working"}'] == 1
+    assert receiver.tries == 0
+
+
 async def test_a_login_is_needed(world: World, receiver: Receiver) -> None:
     """It is told at the start, once for two services, and so is the login that somebody made."""
     called(world, receiver, **world.integration())
