@@ -202,6 +202,10 @@ def _root(error: BaseException | None) -> BaseException | None:
 
 
 def _remedy(error: exceptions.RedisError, said: str) -> tuple[str, str] | None:
+    if (inside := _IN_SCRIPT.match(said)) is not None:
+        said = inside["said"]
+        error = exceptions.ReadOnlyError() if said.startswith("READONLY ") else error
+        error = exceptions.OutOfMemoryError() if said.startswith("OOM ") else error
     for words, remedy in _BY_WORDS.items():
         if said.startswith(words):
             return remedy
@@ -230,6 +234,9 @@ _BY_CLASS: tuple[tuple[type[Exception], str, str], ...] = (
     (exceptions.ClusterError, "the Redis cluster is down", "wait until its nodes are up again"),
     (exceptions.TryAgainError, "the Redis cluster is moving its data", "wait until it is done"),
 )
+
+_IN_SCRIPT = re.compile(r"(ERR )?Error running script .*?: -(?P<said>[A-Z]+ .*)", re.DOTALL)
+"""What Redis 6.2 makes of an error that a command of a script met; Redis 7 and Valkey hand it on as it is."""
 
 _BY_WORDS = {
     "BUSY ": ("Redis is busy with somebody's script", "wait, or end that script"),

@@ -244,6 +244,10 @@ async def test_errors_of_others_go_through():
             raise KeyError("not of Redis")
 
 
+OF_6_2 = "ERR Error running script (call to f_0123456789abcdef): @user_script:3: @user_script: 3: "
+"""What Redis 6.2 puts before the error of a command in a script."""
+
+
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
@@ -251,6 +255,9 @@ async def test_errors_of_others_go_through():
         ("ERR max number of clients reached", "has no connection left"),
         ("MOVED 3999 127.0.0.1:6381", "does not hold our data"),
         ("TRYAGAIN Multiple keys request during rehashing of slot", "moving its data"),
+        (f"{OF_6_2}-OOM command not allowed when used memory > 'maxmemory'.", "no memory left"),
+        (f"{OF_6_2}-READONLY You can't write against a read only replica.", "is a replica"),
+        (f"{OF_6_2}-MISCONF Redis is configured to save RDB snapshots", "cannot save to its disk"),
     ],
 )
 async def test_answers_that_are_hard_to_provoke_have_a_remedy(answer, reason):
