@@ -41,6 +41,9 @@ from leadsync.events import LeadCreated, Listener, ignore
 
 logger = logging.getLogger("leadsync.amocrm")
 
+MOST_EVENTS = 100
+"""Events of one page at most (amocrm-api.md §2)."""
+
 ACCOUNT_PARTS = ("is_api_filter_enabled", "datetime_settings", "version")
 
 
@@ -283,17 +286,23 @@ class AmoCRMClient:
 
     async def deleted_since(self, entity: EntityType, since: int) -> bool:
         """Whether somebody deleted or merged entities since a time (unix seconds); also when amoCRM does not tell."""
+        return await self.deletions_since(entity, since) != frozenset()
+
+    async def deletions_since(self, entity: EntityType, since: int) -> frozenset[str] | None:
+        """The ids of the events that tell of entities deleted or merged since a time (unix seconds); None when amoCRM
+        does not tell, or of more than it shows at a time."""
         kinds = (f"{entity.removesuffix('s')}_deleted", "entity_merged")
         query: list[tuple[str, str | int]] = [
             *(("filter[type][]", one) for one in kinds),
             ("filter[created_at][from]", since),
-            ("limit", 1),
+            ("limit", MOST_EVENTS),
         ]
         try:
             answer = await self._transport.request("GET", "/events", query=query, expected=(AmoCRMAPIError,))
         except (AmoCRMForbidden, AmoCRMNotFound, AmoCRMValidationError):
-            return True
-        return bool(writing.embedded(answer, "events"))
+            return None
+        found = frozenset(str(one["id"]) for one in writing.embedded(answer, "events"))
+        return found if len(found) < MOST_EVENTS else None
 
     def newest(
         self, entity: EntityType, *, until_id: int, with_: Iterable[str] = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
+from contextlib import aclosing
 from itertools import count
 from typing import Any
 
@@ -115,9 +116,13 @@ async def by_filter(
     uncertain: set[int] = set()
     for group in groups_of(ids):
         filters = [("filter[id][]", one) for one in group]
-        answer = await transport.request("GET", f"/{entity}", query=[*query, *filters, ("limit", PAGE)])
-        got = {item["id"]: item for item in embedded(answer, entity)}
+        got: dict[int, dict[str, Any]] = {}
         wanted = set(group)
+        async with aclosing(pages(transport, f"/{entity}", entity, query=[*query, *filters])) as found_pages:
+            async for page in found_pages:
+                got |= {item["id"]: item for item in page}
+                if got.keys() - wanted:
+                    break
         found.update((one, item) for one, item in got.items() if one in wanted)
         if got.keys() - wanted:
             uncertain |= wanted - got.keys()

@@ -46,6 +46,19 @@ LATE = 5
 """Seconds by which a change may come into the list after others that happened later."""
 
 
+PASSES = 4
+"""How often the same changes are read while contacts are deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Changes:
+    """What a reading of the changes came to: their newest time, a digest of the first page, and how many pages."""
+
+    newest: int
+    first: int
+    pages: int
+
+
 @dataclass(slots=True)
 class ContactList:
     """Reads the list into the index. `pages` counts the pages read, `country` reads phones without one."""
@@ -145,8 +158,32 @@ class ContactList:
                 return
 
     async def _refresh(self, state: IndexState, most: float) -> bool:
-        """Take in every contact that was made or changed since, the latest change first; whether that took so many
-        pages at most."""
+        """Take in every contact that was made or changed since; whether that took so many pages at most.
+
+        Who is deleted while one page after the other is read shifts somebody to a page that was read already. So it is
+        read until nobody was; where that does not end, the index is not taken for fresh.
+        """
+        deleted: frozenset[str] | None = frozenset()
+        for _ in range(PASSES):
+            changes = await self._take_changes(state, most)
+            if changes is None:
+                return False
+            before, deleted = deleted, frozenset()
+            if changes.pages > 1:
+                deleted = await self.client.deletions_since("contacts", int(state.now) - CLOCKS_APART)
+            if deleted == before:
+                break
+        else:
+            return False
+        now = state.now
+        if not 0 <= now - state.listed < LISTED:
+            await self.index.keep(top=await self._take_newest(state.top), listed=now)
+        newest = max(changes.newest, state.newest)
+        await self.index.keep(newest=newest, checked=now, first=changes.first, looked=0, pages=0)
+        return True
+
+    async def _take_changes(self, state: IndexState, most: float) -> _Changes | None:
+        """Take in what changed, the latest change first; None when that is more than so many pages."""
         newest, first, read = 0, 0, 0
         async with aclosing(self.client.pages("contacts", order="updated_at", direction="desc")) as pages:
             async for page in pages:
@@ -160,15 +197,8 @@ class ContactList:
                     break
                 if read > most:
                     await self.index.keep(pages=read)
-                    return False
-        now = state.now
-        if not 0 <= now - state.listed < LISTED:
-            await self.index.keep(top=await self._take_newest(state.top), listed=now)
-        # Whom a deletion shifted to a page that was read already is found when the same is read again, the next time.
-        if read > 1 and await self.client.deleted_since("contacts", int(now) - CLOCKS_APART):
-            newest, first = 0, 0
-        await self.index.keep(newest=max(newest, state.newest), checked=now, first=first, looked=0, pages=0)
-        return True
+                    return None
+        return _Changes(newest, first, read)
 
     async def _take_newest(self, top: int) -> int:
         """Take in the contacts above an id; the highest id there is."""

@@ -257,6 +257,19 @@ async def test_filters_that_are_ignored(world: World) -> None:
     assert sorted(one["contacts"] for one in world.leads()) == sorted([one.id] for one in known)
 
 
+async def test_short_pages_of_those_asked_for(world: World) -> None:
+    """Where a page shows fewer contacts or leads than were asked for, the rest stands on the next ones, and counts."""
+    phones = [f"+7999000{number:04}" for number in range(45)]
+    await world.store([talk(str(number), phone=phone, budget=10) for number, phone in enumerate(phones)])
+    await world.run()
+    for size, price in ((20, 20), (250, 30)):
+        world.sandbox.switches.largest_page = size
+        await world.store([talk(str(number), phone=phone, budget=price) for number, phone in enumerate(phones)])
+        assert (await world.run()).created == {}
+        assert {one["price"] for one in world.leads()} == {price}
+    assert (len(world.contacts()), len(world.leads())) == (45, 45)
+
+
 async def test_few_talks_in_a_large_account(world: World) -> None:
     """One talk at a time is searched for until that has cost more than reading the list; from then on nobody is."""
     world.sandbox.switches.largest_page = 50
