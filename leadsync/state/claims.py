@@ -20,6 +20,9 @@ from leadsync.tasks import end_tasks
 LEASE = 15.0
 """Seconds after which an owner that says nothing counts as dead."""
 
+AT_ONCE = 1000
+"""Groups of names that are claimed at a time, so that others get their word in."""
+
 TURN = 0.05
 """Seconds between two looks whether another owner has given a claim back."""
 
@@ -141,10 +144,13 @@ class Claims:
         async with self._order:
             asked = {name for group in wanted for name in group} - self._held
             self._owed |= asked
-            groups = [part for group in wanted for part in (str(len(group)), *group)]
-            async with state_errors():
-                answer: Any = await self._redis.eval(TAKE, 1, self._claims, self.owner, self._alive(""), *groups)
-            taken = [bool(one) for one in answer]
+            taken = list[bool]()
+            for start in range(0, len(wanted), AT_ONCE):
+                some = wanted[start : start + AT_ONCE]
+                groups = [part for group in some for part in (str(len(group)), *group)]
+                async with state_errors():
+                    answer: Any = await self._redis.eval(TAKE, 1, self._claims, self.owner, self._alive(""), *groups)
+                taken += [bool(one) for one in answer]
             self._owed -= asked
             self._held.update(name for group, got in zip(wanted, taken, strict=True) if got for name in group)
         return taken

@@ -55,6 +55,9 @@ return 1
 """
 
 
+AT_ONCE = 1000
+"""Hashes that are asked for at a time, so that others get their word in."""
+
 # KEYS: names of hashes. Answers what each holds, in one answer: a client reads it faster than one for each.
 HASHES = """
 local found = {}
@@ -110,7 +113,7 @@ def _link(raw: Mapping[bytes, bytes]) -> Link:
 
 
 async def load_links(redis: Redis, names: Namespace, keys: Sequence[str]) -> dict[str, Link]:
-    """The links of many keys in one round trip; a key never seen has an empty one. Raises StateUnavailable."""
+    """The links of many keys in few round trips; a key never seen has an empty one. Raises StateUnavailable."""
     found = await _hashes(redis, [names.name(link_hash(key)) for key in keys])
     return {key: _link(raw) for key, raw in zip(keys, found, strict=True)}
 
@@ -143,8 +146,10 @@ async def load_wrote(redis: Redis, names: Namespace, entity: str, ids: Iterable[
 
 
 async def _hashes(redis: Redis, full_names: Sequence[str]) -> list[dict[bytes, bytes]]:
-    if not full_names:
-        return []
-    async with state_errors():
-        found: Any = await redis.eval(HASHES, len(full_names), *full_names)
-    return [dict(zip(flat[::2], flat[1::2], strict=True)) for flat in found]
+    hashes: list[dict[bytes, bytes]] = []
+    for start in range(0, len(full_names), AT_ONCE):
+        some = full_names[start : start + AT_ONCE]
+        async with state_errors():
+            found: Any = await redis.eval(HASHES, len(some), *some)
+        hashes += [dict(zip(flat[::2], flat[1::2], strict=True)) for flat in found]
+    return hashes
