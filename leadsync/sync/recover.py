@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -38,6 +39,9 @@ UPDATES = (Route.UPDATE_CONTACTS, Route.UPDATE_LEADS)
 NOTES = (Route.NOTE_LEADS, Route.NOTE_CONTACTS)
 
 Look = TypeVar("Look", Shape, NoteShape)
+
+Bodies = list[dict[str, Any]]
+"""Entities or notes as the API shows them."""
 
 
 @dataclass(slots=True)
@@ -130,25 +134,29 @@ class Recovery:
         if route in UPDATES:
             return await self._in_force(route, entry.items)
         if route in NOTES:
-            return await self._made(entry, NoteShape.of, lambda: self._notes(route, entry))
+            return await self._made(entry, NoteShape.of, partial(self._notes, entry), partial(self._new_notes, route))
         shapes = Shapes(self.catalogue, self.zone, route.entity)
-        return await self._made(entry, shapes.of, lambda: self._entities(route, entry))
+        return await self._made(entry, shapes.of, partial(self._entities, entry), partial(self._new_entities, route))
 
     async def _made(
         self,
         entry: Entry,
         read: Callable[[Mapping[str, Any]], Look],
-        bodies: Callable[[], Awaitable[list[dict[str, Any]]]],
+        listed: Callable[[], Awaitable[Bodies]],
+        new: Callable[[Bodies], Awaitable[Bodies]],
     ) -> dict[str, int]:
-        """Which of the entities or notes that are nobody's came from this batch."""
+        """Which of the `listed` entities or notes that are `new` to us, nobody's, came from this batch.
+
+        What is new is asked last: what another batch made is known once that is closed, and until then it is a rival.
+        """
         mine = {one.request_id: read(one.payload) for one in entry.items}
         while True:
-            there = {int(one["id"]): read(one) for one in await bodies()}
+            bodies = await listed()
             others = await self._others(entry)
             rivals = [read(item.payload) for one in others for item in one.items]
             flying = [read(item.payload) for one in await self._flying(others) for item in one.items]
             if not any(one.may_become(rival) for one in mine.values() for rival in flying):
-                return pair(mine, there, rivals)
+                return pair(mine, {int(one["id"]): read(one) for one in await new(bodies)}, rivals)
             # What a living process is just sending would pass for ours: it ends first.
             await self.pause(TURN)
 
@@ -167,23 +175,27 @@ class Recovery:
         holders = await self.claims.holders(names.values())
         return [one for one in flying if one.owner in living and holders.get(names[one.id]) == one.owner]
 
-    async def _entities(self, route: Route, entry: Entry) -> list[dict[str, Any]]:
-        """The entities above the mark that we do not know yet."""
+    async def _entities(self, entry: Entry) -> Bodies:
+        """The entities above the mark."""
+        route = Route(entry.route)
         with_ = ("contacts",) if route is Route.CREATE_LEADS else ()
-        bodies = await _all(self.client.newest(route.entity, until_id=entry.mark, with_=with_))
+        return await _all(self.client.newest(route.entity, until_id=entry.mark, with_=with_))
+
+    async def _new_entities(self, route: Route, bodies: Bodies) -> Bodies:
+        """Those that we do not know yet."""
         wrote = await load_wrote(self.redis, self.names, _kind(route), [int(one["id"]) for one in bodies])
         return [one for one in bodies if not wrote[int(one["id"])]]
 
-    async def _notes(self, route: Route, entry: Entry) -> list[dict[str, Any]]:
-        """The notes above the mark, of the entities in question, that we do not know yet."""
+    async def _notes(self, entry: Entry) -> Bodies:
+        """The notes above the mark, of the entities in question."""
         wanted = {int(one.payload["entity_id"]) for one in entry.items}
-        notes = await _all(self.client.newest_notes(route.entity, until_id=entry.mark))
-        wrote = await load_wrote(self.redis, self.names, _kind(route), wanted)
-        return [
-            one
-            for one in notes
-            if (entity_id := int(one["entity_id"])) in wanted and note_slot(one["id"]) not in wrote[entity_id]
-        ]
+        notes = await _all(self.client.newest_notes(Route(entry.route).entity, until_id=entry.mark))
+        return [one for one in notes if int(one["entity_id"]) in wanted]
+
+    async def _new_notes(self, route: Route, notes: Bodies) -> Bodies:
+        """Those that we do not know yet."""
+        wrote = await load_wrote(self.redis, self.names, _kind(route), {int(one["entity_id"]) for one in notes})
+        return [one for one in notes if note_slot(one["id"]) not in wrote[int(one["entity_id"])]]
 
     async def _in_force(self, route: Route, items: Sequence[JournalItem]) -> dict[str, int]:
         """The updates whose values the CRM shows now.
@@ -216,7 +228,7 @@ class Recovery:
         return found
 
 
-async def _all(pages: AsyncIterator[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+async def _all(pages: AsyncIterator[Bodies]) -> Bodies:
     return [one async for page in pages for one in page]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AsyncExitStack
 from itertools import pairwise
 from typing import Any
@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leadsync.state.claims import Claims
-from leadsync.state.journal import JournalItem
-from leadsync.state.links import load_links
+from leadsync.state.facts import NEW_ID
+from leadsync.state.journal import Entry, Journal, JournalItem
+from leadsync.state.links import load_links, wrote_hash
 from leadsync.sync.changes import Route
-from leadsync.sync.recover import Recovery
+from leadsync.sync.recover import Recovery, close_accepted
 from leadsync.sync.send import cut
 from tests.promises.impatient import SETTLE, TOO_LATE, impatient
 from tests.world import MAPPING, NAMES, World, talk
@@ -202,6 +203,37 @@ async def test_what_an_error_left_open_is_not_waited_for(world: World) -> None:
             async with asyncio.timeout(20):
                 assert await recovery.settle_entry(lost) == {}
         assert await journal.entries() == [broken_off]
+
+
+async def test_a_batch_that_closes_while_another_is_looked_for(world: World) -> None:
+    """A lead that another worker's batch made is that batch's, also when it is closed in the middle of our look."""
+    async with impatient(world) as pipeline, Claims(world.redis, NAMES) as claims, Claims(world.redis, NAMES) as other:
+        connections, zone = pipeline.connections, ZoneInfo("Europe/Moscow")
+        facts = [(wrote_hash("lead", NEW_ID), "made", "1")]
+        lead = {"name": "Заявка"}
+        lost, rival = (JournalItem(key, f"lead-{key}", lead | {"request_id": f"lead-{key}"}, facts) for key in "ab")
+        await claims.take([["key:a"]])
+        ours = await connections.journal.open(claims.owner, Route.CREATE_LEADS, 0, 1.0, [lost])
+        theirs = await connections.journal.open(other.owner, Route.CREATE_LEADS, 0, 1.0, [rival])
+        made = await connections.client.create("leads", [rival.payload])
+
+        class Closing(Journal):
+            async def entries(self, but: Collection[str] = ()) -> list[Entry]:
+                """What is open once the other worker has heard its answer."""
+                await close_accepted(self, theirs, made)
+                return await super().entries(but)
+
+        found = (
+            connections.client,
+            world.redis,
+            NAMES,
+            pipeline.catalogue,
+            zone,
+            Closing(world.redis, NAMES),
+            claims,
+            {},
+        )
+        assert await Recovery(*found, settle=SETTLE).settle_entry(ours) == {}
 
 
 KEYS = st.lists(st.sampled_from("abcd"), max_size=12).map(sorted)
