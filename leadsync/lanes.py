@@ -41,12 +41,13 @@ class Lanes:
     async def check(self) -> None:
         """Raise StateUnavailable when a lane was silent for so long that others may have taken what it holds.
 
-        A lane that holds nothing writes nothing; it goes on under a new name when it is needed.
+        What it holds stays its own for a whole lease from here, so that this may be asked ahead of a write. A lane that
+        holds nothing writes nothing; it goes on under a new name when it is needed.
         """
         busy = [one for one, _ in self._open if one.held]
         if not busy:
             return
-        living = await busy[0].living(one.owner for one in busy)
+        living = await busy[0].prolong(one.owner for one in busy)
         for one in busy:
             if one.owner not in living:
                 await one.check()

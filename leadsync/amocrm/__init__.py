@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from leadsync.amocrm.authorization import LongLivedToken as LongLivedToken
     from leadsync.amocrm.authorization import StoredTokens as StoredTokens
     from leadsync.amocrm.ban import Ban as Ban
+    from leadsync.amocrm.budget import Before as Before
     from leadsync.amocrm.budget import Budget as Budget
     from leadsync.amocrm.budget import LocalBudget as LocalBudget
     from leadsync.amocrm.budget import NoBudget as NoBudget
     from leadsync.amocrm.budget import Turn as Turn
+    from leadsync.amocrm.budget import nothing as nothing
     from leadsync.amocrm.catalogue import Account as Account
     from leadsync.amocrm.catalogue import Catalogue as Catalogue
     from leadsync.amocrm.catalogue import CustomField as CustomField
@@ -65,6 +67,7 @@ _HOMES = {
     "AmoCRMValidationError": "leadsync.errors",
     "AuthorizationRequired": "leadsync.errors",
     "Ban": "leadsync.amocrm.ban",
+    "Before": "leadsync.amocrm.budget",
     "Budget": "leadsync.amocrm.budget",
     "Catalogue": "leadsync.amocrm.catalogue",
     "ComplexResult": "leadsync.amocrm.writing",
@@ -92,6 +95,7 @@ _HOMES = {
     "Turn": "leadsync.amocrm.budget",
     "UpdateResult": "leadsync.amocrm.writing",
     "User": "leadsync.amocrm.catalogue",
+    "nothing": "leadsync.amocrm.budget",
     "open_http": "leadsync.amocrm.wire",
 }
 """Where each name lives; imported at first use, so that whoever needs the names of an account does not load httpx."""
@@ -109,6 +113,7 @@ __all__ = [
     "AmoCRMValidationError",
     "AuthorizationRequired",
     "Ban",
+    "Before",
     "Budget",
     "Catalogue",
     "ComplexResult",
@@ -136,6 +141,7 @@ __all__ = [
     "Turn",
     "UpdateResult",
     "User",
+    "nothing",
     "open_http",
 ]
 

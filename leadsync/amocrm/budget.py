@@ -80,6 +80,11 @@ class Silence:
         """Be silent from now for so long, or for as long as before when that is longer."""
         self._until = max(self._until, time.monotonic() + min(seconds or 0.0, LONGEST_QUIET))
 
+    @property
+    def lasts(self) -> bool:
+        """Whether the silence is not over."""
+        return time.monotonic() < self._until
+
     async def over(self) -> None:
         """Return when the silence is over."""
         if (left := self._until - time.monotonic()) > 0:

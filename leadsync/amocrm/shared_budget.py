@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import deque
 
 from aiolimiter import AsyncLimiter
 from redis.asyncio import Redis
@@ -34,15 +35,22 @@ RECOVERY = 60.0
 SLOWEST = 1.0
 """Requests per second below which 429s do not bring the rate."""
 
-AHEAD = 0.03
-"""Seconds before its slot in which a process asks what there is to ask: whether somebody has met a 429 meanwhile, and
-whether its work is still its own. Answers that come after the slot make it late."""
+AHEAD = 0.01
+"""Seconds before its slot in which a process has its answers to what there is to ask: whether somebody has met a 429
+meanwhile, and whether its work is still its own. It asks earlier by as long as answers take; those that come after the
+slot make it late."""
+
+GRACE = 0.005
+"""Seconds that pass at least from a slot until its request has come to the wire."""
 
 PERIOD = 10.0
 """Seconds of a stretch of time in which slots are counted, for people and metrics."""
 
 LONGEST_ROOM = 10.0
 """Seconds of the schedule that one request takes at most, where Redis is far away or the machine overloaded."""
+
+ABSURD = LONGEST_QUIET + LONGEST_ROOM
+"""Seconds that nobody has to wait for a slot that was about to come: Redis's clock was set back."""
 
 _READ = f"""
 local time = redis.call('TIME')
@@ -122,6 +130,7 @@ class SharedBudget:
         self._line, self._late = asyncio.Lock(), asyncio.Lock()
         self._last = 0
         self._spare: tuple[int, float] | None = None
+        self._delays, self._answers = _Lately(), _Lately()
 
     async def wait(self, before: Before = nothing) -> Turn:
         """Return when one more request may go. Raises StateUnavailable."""
@@ -141,36 +150,75 @@ class SharedBudget:
         """Seconds since this slot, at most."""
         return self._clock.since(slot / SECOND)
 
-    async def another(self, before: Before, missed: float) -> tuple[int, float]:
-        """A slot after one that has passed, with room for somebody who was late by so many seconds."""
-        async with self._late:
-            return await self._slot(before, missed)
+    def came(self, late: float) -> None:
+        """A request came to the wire so many seconds after its slot, at most: those to come may need room for that."""
+        self._delays.add(late - self._clock.blur)
 
-    async def _slot(self, before: Before, missed: float = 0.0) -> tuple[int, float]:
+    async def another(self, before: Before) -> tuple[int, float]:
+        """A slot after one that has passed."""
+        async with self._late:
+            return await self._slot(before)
+
+    async def _slot(self, before: Before) -> tuple[int, float]:
         """Return when a slot has come: the slot, and seconds by which it may be missed."""
         await self._silence.over()
-        slot, room = self._left_over() or await self._next_slot(missed)
+        spare = self._left_over()
+        slot, room = spare or await self._next_slot()
+        fresh = spare is None
         try:
-            while (wait := self._clock.until(slot / SECOND)) > AHEAD:
-                await asyncio.sleep(wait - AHEAD)
-                if await self._quiet_until() > slot:
-                    slot = await self._reserved(room)
-            await before()
-            await asyncio.sleep(max(0.0, self._clock.until(slot / SECOND)))
-        except asyncio.CancelledError:
+            while not await self._comes(slot, before, fresh):
+                await self._silence.over()
+                slot, fresh = await self._reserved(room), True
+        except BaseException:
             self._spare = slot, room
             raise
         return slot, room
 
-    def _left_over(self) -> tuple[int, float] | None:
-        """The slot of somebody who was cancelled while waiting for it, if it is still to come."""
-        spare, self._spare = self._spare, None
-        return spare if spare is not None and self._clock.until(spare[0] / SECOND) > 0 else None
+    async def _comes(self, slot: int, before: Before, fresh: bool) -> bool:
+        """Return when the slot has come: whether it may be used. A fresh one has heard of every 429 so far."""
+        if fresh and self._until(slot) <= self._ahead:
+            await before()
+        else:
+            left = self._ahead
+            while left >= self._ahead:  # more than once only when Redis's clock was set back
+                await asyncio.sleep(self._until(slot) - self._ahead)
+                quiet = await self._ask(before)
+                left = self._until(slot)
+                if quiet > slot or left > ABSURD:
+                    return False
+        await asyncio.sleep(max(0.0, self._until(slot)))
+        return not self._silence.lasts
 
-    async def _next_slot(self, missed: float) -> tuple[int, float]:
+    def _until(self, slot: int) -> float:
+        return self._clock.until(slot / SECOND)
+
+    @property
+    def _ahead(self) -> float:
+        """Seconds before a slot at which to ask."""
+        return AHEAD + max(self._clock.blur, self._answers.least)
+
+    async def _ask(self, before: Before) -> int:
+        """Ask what there is to ask before a slot; until when nobody goes."""
+        asked = self._clock.ticks()
+        quiet, refused = await asyncio.gather(self._quiet_until(), before(), return_exceptions=True)
+        self._answers.add(self._clock.ticks() - asked)
+        if isinstance(refused, BaseException):
+            raise refused
+        if isinstance(quiet, BaseException):
+            raise quiet
+        return quiet
+
+    def _left_over(self) -> tuple[int, float] | None:
+        """The slot of somebody who was cancelled or refused while waiting for it, if it is still to come."""
+        spare, self._spare = self._spare, None
+        return spare if spare is not None and 0 < self._until(spare[0]) <= ABSURD else None
+
+    async def _next_slot(self) -> tuple[int, float]:
         await self._limiter.acquire()
-        # Who can be less than sure of Redis's time than patience allows (it is far away) takes more of the schedule.
-        room = max(self._patience, min(LONGEST_ROOM, 1.5 * max(self._clock.blur, missed)))
+        # Who can be less than sure of Redis's time than patience allows (it is far away), or comes late again and
+        # again (the machine is overloaded), takes more of the schedule.
+        needed = self._clock.blur + max(GRACE, 1.5 * self._delays.least)
+        room = max(self._patience, min(LONGEST_ROOM, needed))
         return await self._reserved(room), room
 
     async def _reserved(self, room: float) -> int:
@@ -194,20 +242,36 @@ class SharedBudget:
         return until if until <= (seconds + LONGEST_QUIET) * SECOND + micros else 0  # else from before a clock was set
 
 
+class _Lately:
+    """Seconds that something took the last two times; what was once only may have been an accident."""
+
+    def __init__(self) -> None:
+        self._last = deque([0.0, 0.0], maxlen=2)
+
+    def add(self, seconds: float) -> None:
+        self._last.append(seconds)
+
+    @property
+    def least(self) -> float:
+        return min(self._last)
+
+
 class _SharedTurn:
-    __slots__ = ("_budget", "_missed", "_room", "_slot")
+    __slots__ = ("_budget", "_came", "_room", "_slot")
 
     def __init__(self, budget: SharedBudget, slot: int, room: float) -> None:
         self._budget = budget
         self._slot = slot
         self._room = room
-        self._missed = False
+        self._came = False
 
     def in_time(self) -> bool:
-        return self._budget.since(self._slot) <= self._room
+        late = self._budget.since(self._slot)
+        if not self._came:
+            self._came = True
+            self._budget.came(late)
+        return late <= self._room
 
     async def again(self, before: Before = nothing) -> None:
-        # The first turn was lost to a connection that had to be opened; only a later one asks for more room.
-        late = self._budget.since(self._slot) if self._missed else 0.0
-        self._slot, self._room = await self._budget.another(before, late)
-        self._missed = True
+        self._slot, self._room = await self._budget.another(before)
+        self._came = False

@@ -199,6 +199,15 @@ class Claims:
             found = await pipe.execute()
         return {owner for owner, there in zip(asked, found, strict=True) if there}
 
+    async def prolong(self, owners: Iterable[str]) -> set[str]:
+        """Which of these owners of this process are alive, from now for a whole lease. Raises StateUnavailable."""
+        asked = list(owners)
+        async with state_errors(), self._redis.pipeline(transaction=False) as pipe:
+            for owner in asked:
+                pipe.pexpire(self._alive(owner), int(self._lease * 1000))  # does not bring back what has expired
+            found = await pipe.execute()
+        return {owner for owner, there in zip(asked, found, strict=True) if there}
+
     async def holders(self, names: Iterable[str]) -> dict[str, str]:
         """Who has claimed these names, those that are claimed; the holder may be dead. Raises StateUnavailable."""
         asked = list(names)
