@@ -25,6 +25,7 @@ from .pace import go, peak
 
 KEY = f"{PREFIX}budget"
 MINUTE = int(RECOVERY) * 1_000_000
+HOUR = 3_600_000_000
 
 
 @pytest.fixture
@@ -239,19 +240,39 @@ async def test_a_schedule_that_went_back_begins_with_a_pause(
     assert await slot(redis) - last >= 6 * 50_000
 
 
+@pytest.mark.parametrize("rate", [6.5, 100])
 async def test_a_redis_clock_that_was_set_back_stops_nobody(
-    redis: Redis, budgets: Callable[[float], SharedBudget]
+    redis: Redis, budgets: Callable[[float], SharedBudget], rate: float
 ) -> None:
-    """Slots and silences an hour ahead are from another time."""
-    one = budgets(100)
+    """Slots and silences an hour ahead are from another time, for who takes a slot and for who waits for his."""
+    one = budgets(rate)
     await one.wait()
-    hour = 3_600_000_000
     for name in ("next", "last"):
-        await redis.hincrby(KEY, name, hour)
+        await redis.hincrby(KEY, name, HOUR)
     await redis.hset(KEY, "quiet", await slot(redis))
     async with asyncio.timeout(10):
         await one.wait()
         await one.wait()
+
+
+class SetBack(Redis):
+    """A Redis whose clock is set back by an hour after its first slot."""
+
+    ahead = HOUR
+
+    async def eval(self, *arguments: Any) -> Any:
+        slot, now = await super().eval(*arguments)
+        ahead, self.ahead = self.ahead, 0
+        return [slot + ahead, now + ahead]
+
+
+async def test_who_waits_when_the_clock_is_set_back_waits_no_hour(
+    valkey_server: Any, budgets: Callable[[float], SharedBudget]
+) -> None:
+    """A slot that was about to come and is an hour away of a sudden is given up for another."""
+    async with SetBack(unix_socket_path=str(valkey_server.socket)) as redis, asyncio.timeout(30):
+        await budgets(2).wait()
+        await go(SharedBudget(redis, PREFIX, 2))
 
 
 async def test_without_redis_nothing_goes() -> None:
@@ -306,6 +327,85 @@ async def test_a_redis_far_away_costs_rate_and_no_promise(redis: Redis, valkey_s
         far, near = SharedBudget(distant, PREFIX, 6.5), SharedBudget(redis, PREFIX, 6.5)
         moments = await asyncio.gather(*(go(far) for _ in range(4)), *(go(near) for _ in range(10)))
     assert peak(moments) <= 7
+
+
+async def test_a_redis_some_way_off_costs_no_slots(redis: Redis, valkey_server: Any) -> None:
+    """Who asks before his slot begins as early as answers need to come: he is in time, and takes no extra room."""
+    async with far_away(valkey_server.socket, 0.03) as distant:
+        budget = SharedBudget(distant, PREFIX, 2)
+
+        async def before() -> None:
+            await distant.exists("alive")
+            await asyncio.sleep(0.2)  # as if it asked a few times more
+
+        in_time = 0
+        for _ in range(8):
+            turn = await budget.wait(before)
+            in_time += turn.in_time()
+            while not turn.in_time():
+                await turn.again(before)
+    assert in_time >= 4
+    assert int(await redis.hget(KEY, "next") or 0) - await slot(redis) < 700_000
+
+
+async def test_who_comes_late_again_and_again_gets_room(redis: Redis, budgets: Callable[[float], SharedBudget]) -> None:
+    """Two requests in a row that come late to the wire tell how much room the next one of the process needs."""
+    budget = budgets(5)
+    for _ in range(2):
+        turn = await budget.wait()
+        await asyncio.sleep(0.4)
+        assert not turn.in_time()
+    assert await gap(redis, budget) >= 0.2 + 0.3
+
+
+# What is asked before a slot
+
+
+class Refused(Exception):
+    """What a guard raises."""
+
+
+async def refuse() -> None:
+    raise Refused
+
+
+async def test_a_refusal_leaves_its_slot_to_the_next(redis: Redis, budgets: Callable[[float], SharedBudget]) -> None:
+    """Who is refused ahead of his slot leaves it to whoever waits next in his process."""
+    budget = budgets(0.5)
+
+    async def slowly() -> None:
+        await asyncio.sleep(1)
+
+    for _ in range(2):
+        await budget.wait(slowly)  # so that it is asked a second ahead
+    with pytest.raises(Refused):
+        await budget.wait(refuse)
+    refused = await slot(redis)
+    await budget.wait()
+    assert await slot(redis) == refused
+
+
+async def test_a_later_turn_is_asked_for_as_the_first(budgets: Callable[[float], SharedBudget]) -> None:
+    """What keeps a request back is asked before every turn, and goes to who waits for it."""
+    turn = await budgets(20).wait()
+    with pytest.raises(Refused):
+        await turn.again(refuse)
+
+
+async def test_a_silence_that_begins_after_all_answers_is_kept(budgets: Callable[[float], SharedBudget]) -> None:
+    """A process that meets a 429 between its questions and its slot does not use the slot."""
+    budget = budgets(2)
+    began: list[float] = []
+
+    async def meet_one() -> None:
+        if not began:
+            await asyncio.sleep(0.1)
+            began.append(monotonic())
+            await budget.put_off(0.8)
+
+    await budget.wait()
+    await budget.wait(meet_one)
+    assert monotonic() - began[0] >= 0.8
 
 
 # Real processes

@@ -73,6 +73,16 @@ async def test_silent_process_may_not_go_on_and_starts_anew(redis: Redis) -> Non
         assert await claims_of(redis) == {}
 
 
+async def test_who_may_go_on_may_do_so_for_a_whole_lease(redis: Redis) -> None:
+    """A proof of life lasts anew from the question on, so that it may be asked ahead; the dead stay dead."""
+    async with Claims(redis, NAMES) as one, Claims(redis, NAMES) as two:
+        await redis.pexpire(NAMES.name("alive", one.owner), 10_000)
+        await silenced(redis, two)
+        assert await one.prolong([one.owner, two.owner]) == {one.owner}
+        assert await redis.pttl(NAMES.name("alive", one.owner)) > 10_000
+        assert not await one.living([two.owner])
+
+
 async def test_living_process_keeps_its_name(redis: Redis) -> None:
     """Without a silence nothing changes."""
     async with Claims(redis, NAMES) as claims:
